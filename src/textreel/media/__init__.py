@@ -1,0 +1,1 @@
+"""Files and arrays: decode, sample, resample, write. Never imports torch."""

@@ -1,0 +1,152 @@
+"""Reading a file as a `Clip`: the frames a `SamplingSpec` asks for, and the sound, on one clock.
+
+The clock starts when the first frame is shown (in a file without pictures: when its sound starts).
+A frame belongs to every time from its own start to the next frame's, so frames are found by time,
+never by number, and two times that fall on one frame give it once.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from textreel.media.clip import Clip
+from textreel.media.errors import NoStreamError, TruncatedError
+from textreel.media.frames import Frames, read_frames
+from textreel.media.opening import why_nothing_there
+from textreel.media.probe import MediaInfo, SoundInfo, probe
+from textreel.media.sampling import SamplingSpec
+from textreel.media.seek import Work
+from textreel.media.sound import Sound, SoundMode, read_sound
+
+__all__ = ["Decoded", "MediaInfo", "SoundInfo", "decode_clip", "probe", "read_clip"]
+
+DEFAULT_SOUND_RATE_HZ = 16_000
+
+log = logging.getLogger("textreel.media")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """A clip and what reading it was like.
+
+    Attributes:
+        clip: the frames and the sound.
+        notes: what was unusual about the file, one sentence each; empty for a sound file.
+        work: packets decoded, packets damaged, jumps made.
+    """
+
+    clip: Clip
+    notes: tuple[str, ...]
+    work: Work
+
+
+def read_clip(
+    path: Path | str,
+    spec: SamplingSpec | None = None,
+    *,
+    sound: SoundMode = "skip",
+    sound_rate_hz: int | None = DEFAULT_SOUND_RATE_HZ,
+    stream_index: int | None = None,
+) -> Clip:
+    """Read a video, sound or picture file; what is unusual about it is logged as a warning.
+
+    Args:
+        path: a local file in any format that FFmpeg reads; its name's ending does not matter.
+        spec: which frames; 8 segment centres where None.
+        sound: `skip`, `mono` (the mean of all channels) or `all` channels.
+        sound_rate_hz: the sound is resampled to this; it keeps its own rate where None.
+        stream_index: number of the video stream to read; the file's best one where None.
+
+    Returns:
+        A clip. Frames are as displayed: turned, square pixels, 8 bits, SDR. Fewer frames than
+        asked come from a file that has fewer; a file without pictures has T = 0. With a window
+        the sound is zero before its start and ends with it: sample n is always at n / rate.
+
+    Raises:
+        MediaError: a kind that names what is wrong; see `textreel.media.errors`.
+    """
+    decoded = decode_clip(
+        path, spec, sound=sound, sound_rate_hz=sound_rate_hz, stream_index=stream_index
+    )
+    for note in decoded.notes:
+        log.warning("%s: %s", path, note)
+    return decoded.clip
+
+
+def decode_clip(
+    path: Path | str,
+    spec: SamplingSpec | None = None,
+    *,
+    sound: SoundMode = "skip",
+    sound_rate_hz: int | None = DEFAULT_SOUND_RATE_HZ,
+    stream_index: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Decoded:
+    """As `read_clip`, but return the notes instead of logging them.
+
+    Args:
+        path: see `read_clip`.
+        spec: see `read_clip`.
+        sound: see `read_clip`.
+        sound_rate_hz: see `read_clip`.
+        stream_index: see `read_clip`.
+        progress: called for each packet, to show that work goes on.
+
+    Raises:
+        MediaError: see `read_clip`.
+        ValueError: `sound` is none of the modes.
+    """
+    path, spec = Path(path), spec or SamplingSpec()
+    if sound not in get_args(SoundMode):
+        raise ValueError(f"sound={sound!r}: must be one of {', '.join(get_args(SoundMode))}")
+    frames: Frames | None = None
+    try:
+        frames = read_frames(path, spec, stream_index=stream_index, progress=progress)
+    except NoStreamError:
+        if stream_index is not None:
+            raise
+    heard = read_sound(
+        path,
+        sound,
+        rate_hz=sound_rate_hz,
+        origin_s=None if frames is None else frames.origin_s,
+        window_s=(spec.start_s or 0.0, spec.end_s),
+        progress=progress,
+    )
+    if frames is None:
+        return _sound_only(path, heard)
+    return Decoded(
+        clip=Clip(
+            frames=frames.pixels,
+            frame_times_s=frames.times_s,
+            duration_s=frames.duration_s,
+            source=str(path),
+            sound=heard.samples,
+            sound_rate_hz=heard.rate_hz,
+            sound_status=heard.status,
+        ),
+        notes=frames.notes + heard.notes,
+        work=frames.work,
+    )
+
+
+def _sound_only(path: Path, heard: Sound) -> Decoded:
+    if heard.status == "absent":
+        nothing = NoStreamError(str(path), "has neither video nor sound")
+        raise why_nothing_there(path, nothing)
+    if heard.status == "undecodable":
+        raise TruncatedError(str(path), "; ".join(("has no video", *heard.notes)))
+    clip = Clip(
+        frames=np.empty((0, 3, 0, 0), dtype=np.uint8),
+        frame_times_s=np.empty(0),
+        duration_s=heard.length_s,
+        source=str(path),
+        sound=heard.samples,
+        sound_rate_hz=heard.rate_hz,
+        sound_status=heard.status,
+    )
+    return Decoded(clip=clip, notes=heard.notes, work=Work())

@@ -1,0 +1,308 @@
+"""The frames of one video stream that a `SamplingSpec` asks for, on the file's clock."""
+
+import contextlib
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from textreel.media.album import Album
+from textreel.media.errors import OutOfRangeError
+from textreel.media.opening import open_media, read_only, why_nothing_decodes
+from textreel.media.pixels import Pixels, Turn
+from textreel.media.sampling import SamplingError, SamplingSpec
+from textreel.media.seek import (
+    MAX_REORDER,
+    MAX_TICKS,
+    Packets,
+    Selector,
+    UnseekableError,
+    Work,
+    nearest_before,
+    sequential,
+)
+from textreel.media.streams import (
+    choose_video,
+    ends_unevenly,
+    header_length_s,
+    is_indexed,
+    sane_aspect,
+)
+
+log = logging.getLogger("textreel.media")
+
+EPSILON_S = 1e-6
+"""Times are rounded up by this much, so that floating point does not miss a frame's start."""
+LATE_S = 0.25
+"""A header may round a stream's length up by this much without a note."""
+HEAD_PACKETS = 2 * MAX_REORDER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Frames:
+    """Chosen frames of one stream.
+
+    Attributes:
+        pixels: uint8 (T, 3, H, W), RGB as displayed; in memory the channels of a pixel lie side by
+            side, as `Album` says.
+        times_s: float64 (T,), ascending, the stream's first frame at 0.
+        duration_s: length of the stream in seconds.
+        origin_s: the first frame's time on the container's own clock.
+        turn: how the stored pictures were turned.
+        notes: what was unusual, one sentence each.
+        work: what reading cost.
+    """
+
+    pixels: NDArray[np.uint8]
+    times_s: NDArray[np.float64]
+    duration_s: float
+    origin_s: float
+    turn: Turn
+    notes: tuple[str, ...]
+    work: Work
+
+
+def read_frames(
+    path: Path, spec: SamplingSpec, *, stream_index: int | None, progress: Callable[[], None]
+) -> Frames:
+    """Read the frames that `spec` asks for.
+
+    Args:
+        path: the file.
+        spec: which frames.
+        stream_index: number of the video stream; the container's best one where None.
+        progress: called for each packet, to show that work goes on.
+
+    Raises:
+        NoStreamError: the file has no video, or `stream_index` is no video stream.
+        OutOfRangeError: the window lies outside the stream.
+        EmptyFileError, EncryptedError, TruncatedError: nothing can be decoded.
+    """
+    with _open(path, stream_index, progress) as packets:
+        length_s = header_length_s(packets.container, packets.stream)
+        if length_s is None or ends_unevenly(packets.stream):
+            with _open(path, stream_index, progress) as again:
+                length_s = max(length_s or 0.0, _measure_length_s(again))
+        try:
+            return _Reading(str(path), packets, length_s).read(spec, in_order=False)
+        except UnseekableError:
+            log.debug("%s cannot be sought in: reading it from the start", path)
+    with _open(path, stream_index, progress) as packets:
+        return _Reading(str(path), packets, length_s).read(spec, in_order=True)
+
+
+@contextlib.contextmanager
+def _open(path: Path, stream_index: int | None, progress: Callable[[], None]) -> Iterator[Packets]:
+    with open_media(path) as container:
+        stream = choose_video(path, container, stream_index)
+        read_only(container, stream)
+        yield Packets(container, stream, progress=progress)
+
+
+def _measure_length_s(packets: Packets) -> float:
+    """Measure a stream whose header does not tell its length, or tells it wrongly.
+
+    All packets are looked at, or, where there is an index, the last ones; nothing is decoded. A
+    stream without times has length 0.
+    """
+    first = packets.stream.start_time if is_indexed(packets.stream) else None
+    if first is not None:
+        with contextlib.suppress(UnseekableError):  # a damaged index: then all are looked at
+            packets.jump(packets.stream.index_entries[-1].timestamp)
+    while (packet := packets.read()) is not None:
+        if packet.pts is not None and not packet.is_discard:
+            first = packet.pts if first is None else min(first, packet.pts)
+    if first is None or packets.end is None:
+        return 0.0
+    return float((packets.end - first) * (packets.stream.time_base or Fraction(1)))
+
+
+class _Reading:
+    """One pass over one stream.
+
+    Attributes:
+        origin: time stamp of the first frame.
+        shown: the pictures so far.
+    """
+
+    def __init__(self, source: str, packets: Packets, length_s: float) -> None:
+        self.source, self.packets, self.length_s = source, packets, length_s
+        self.stream = packets.stream
+        self.tick_s = packets.stream.time_base or Fraction(1)
+        self.origin = 0
+        self.pixels: Pixels | None = None
+        self.shown = Album()
+        self.notes: list[str] = []
+
+    def read(self, spec: SamplingSpec, *, in_order: bool) -> Frames:
+        """Read what `spec` asks for; `in_order`: without ever going back."""
+        head = self._read_head()
+        in_order = in_order or not head or any(packet.pts is None for packet in head)
+        if not in_order:
+            head = self._find_origin(head)
+        times_s, start_s = self._times(spec, self.length_s)
+        if times_s is None:
+            end_s = math.inf if spec.end_s is None else spec.end_s
+            self._take_all(head, start_s, end_s)
+        elif in_order:
+            self._walk(head, times_s)
+        else:
+            self._select(head, times_s, keys_only=spec.policy == "key_frames")
+        return self._result(times_s, self.length_s)
+
+    def _times(self, spec: SamplingSpec, length_s: float) -> tuple[list[float] | None, float]:
+        try:
+            times_s = None if spec.policy == "every_frame" else spec.times(length_s)
+            return times_s, spec.window_s(length_s)[0]
+        except SamplingError as error:
+            raise OutOfRangeError(self.source, str(error), error.hint) from error
+
+    def _read_head(self) -> list[av.Packet]:
+        """Read packets until it is certain which frame is the first."""
+        head: list[av.Packet] = []
+        while len(head) < HEAD_PACKETS and (packet := self.packets.read()) is not None:
+            head.append(packet)
+            stamps = [p.pts for p in head if p.pts is not None and not p.is_discard]
+            if stamps and packet.dts is not None and packet.dts > min(stamps):
+                break
+        return head
+
+    def _find_origin(self, head: list[av.Packet]) -> list[av.Packet]:
+        """Set `origin`; decode the first frame where the packets alone do not tell."""
+        shown = [packet.pts for packet in head if not packet.is_discard]
+        if shown and head[0].is_keyframe and head[0].pts == min(shown):
+            self.origin = head[0].pts
+            return head
+        first = next(self._frames(head), None)
+        if first is not None and first.pts is not None:
+            self.origin = first.pts
+        self.packets.jump(-MAX_TICKS)
+        return self._read_head()
+
+    def _frames(self, head: Iterable[av.Packet]) -> Iterator[av.VideoFrame]:
+        for packet in head:
+            yield from self.packets.decode(packet)
+        yield from sequential(self.packets)
+
+    def _timed(self, head: Iterable[av.Packet]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield every frame with its time stamp, counted at the average rate where it has none."""
+        step = round(1 / (float(self.stream.average_rate or 25) * float(self.tick_s)))
+        stamp: int | None = None
+        for frame in self._frames(head):
+            first = stamp is None
+            if frame.pts is not None:
+                stamp = frame.pts
+            else:
+                stamp = self.origin if stamp is None else stamp + step
+            if first:
+                self.origin = stamp
+            yield stamp, frame
+
+    def _take_all(self, head: Iterable[av.Packet], start_s: float, end_s: float) -> None:
+        """Keep the frame shown at the window's start and all that start inside the window."""
+        before: tuple[int, av.VideoFrame] | None = None
+        for stamp, frame in self._timed(head):
+            time_s = float((stamp - self.origin) * self.tick_s)
+            if time_s >= end_s and stamp != self.origin:
+                break
+            if time_s > start_s and before is not None:
+                self._show(*before)
+                before = None
+            if time_s > start_s:
+                self._show(stamp, frame)
+            else:
+                before = (stamp, frame)
+        if before is not None:
+            self._show(*before)
+
+    def _walk(self, head: Iterable[av.Packet], times_s: list[float]) -> None:
+        """Decode in order, keeping what is shown at the times."""
+        waiting = deque(times_s)
+        before: tuple[int, av.VideoFrame] | None = None
+        for stamp, frame in self._timed(head):
+            while waiting and before is not None and stamp > self._ticks(waiting[0]):
+                self._show(*before)
+                waiting.popleft()
+            if not waiting:
+                return
+            before = (stamp, frame)
+        if before is not None:
+            self._show(*before)
+
+    def _select(self, head: list[av.Packet], times_s: list[float], *, keys_only: bool) -> None:
+        selector = Selector(self.packets, head, keys_only=keys_only)
+        for frame in selector.frames([self._ticks(t) for t in times_s]):
+            self._show(frame.pts, frame)
+        ended_at: int | None = None
+        if keys_only and len(self.shown):
+            return  # times before the first key frame show none
+        for target in sorted(set(selector.missing)):
+            if ended_at is not None and target > ended_at:
+                continue
+            frame, ended = nearest_before(self.packets, target)
+            if frame is not None:
+                self._show(frame.pts, frame)
+            if ended:
+                ended_at = target
+
+    def _ticks(self, time_s: float) -> int:
+        return self.origin + math.floor((time_s + EPSILON_S) / float(self.tick_s))
+
+    def _show(self, stamp: int, frame: av.VideoFrame) -> None:
+        if stamp in self.shown:
+            return
+        if self.pixels is None:
+            self.pixels = Pixels(frame, aspect=sane_aspect(self.stream))
+        self.shown.add(stamp, self.pixels.to_rgb(frame))
+
+    def _result(self, times_s: list[float] | None, length_s: float) -> Frames:
+        work = self.packets.work
+        if not len(self.shown) or self.pixels is None:
+            raise why_nothing_decodes(
+                self.source, what="video", packets=work.packets, damaged=work.damaged
+            )
+        stamps = self.shown.stamps
+        self._note_faults(self.pixels, times_s, stamps)
+        return Frames(
+            pixels=self.shown.take(),
+            times_s=np.array([float((s - self.origin) * self.tick_s) for s in stamps]),
+            duration_s=length_s,
+            origin_s=float(self.origin * self.tick_s),
+            turn=self.pixels.turn,
+            notes=tuple(self.notes),
+            work=work,
+        )
+
+    def _note_faults(self, pixels: Pixels, times_s: list[float] | None, stamps: list[int]) -> None:
+        work = self.packets.work
+        if pixels.turn.absurd:
+            self.notes.append("the display matrix is absurd; pictures are shown as stored")
+        if pixels.resized:
+            self.notes.append(
+                f"{pixels.resized} of {len(stamps)} frames had another size than the first one "
+                f"and were scaled"
+            )
+        if work.damaged or work.cut:
+            self.notes.append(
+                f"the video is damaged: {work.damaged} of {work.packets} packets could not be "
+                f"decoded" + ("; the file is cut off" if work.cut else "")
+            )
+        self._note_lateness(times_s or [])
+
+    def _note_lateness(self, times_s: list[float]) -> None:
+        if self.packets.end is None:
+            return
+        end_s = float((self.packets.end - self.origin) * self.tick_s)
+        late = sum(time_s > end_s + LATE_S for time_s in times_s)
+        if late:
+            self.notes.append(
+                f"{late} of {len(times_s)} times lie after {end_s:.3f} s, where the video ends "
+                f"although its header says {self.length_s:.3f} s"
+            )

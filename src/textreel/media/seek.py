@@ -1,0 +1,335 @@
+"""Finding the frames shown at chosen times with as little decoding as the file allows.
+
+The packets of a stream say when each frame is shown before anything is decoded. So one pass over
+them, in order of decoding, can
+
+    jump        to the key frame before the next time, where that lies ahead (dense times never
+                jump: the pass is then plain sequential decoding)
+    skip        what nothing depends on and nobody asked for (`skip_frame=NONREF`)
+    stop        after the last frame asked for
+
+and still give exactly the frames that decoding everything would: every frame asked for is checked
+off by its time stamp, and one that did not come out is looked for again from further back, without
+skipping. `sequential` is the plain way, for streams whose packets carry no times.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from textreel.media.streams import is_indexed
+
+MAX_REORDER = 17
+"""Packets after which none can bring an earlier frame: H.264 and HEVC reorder at most 16."""
+MIN_JUMP = 8
+"""A jump over fewer packets costs more than it saves: some are decoded a second time."""
+FIRST_JUMP_S = 4.0
+"""Without an index a jump is tried over this much, and over more where it proved useless."""
+BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, 1e9)
+"""How far before a time decoding starts, attempt by attempt."""
+MAX_TICKS = 1 << 60
+TRUE_SEEK = ("mov", "matroska", "avi", "flv", "asf", "mpegts")
+"""Containers whose packets keep their time stamps after a jump. (MXF: shifted by a frame.)"""
+SKIPPING = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
+"""Decoders that can be told at any packet to skip it. (dav1d takes its first order for ever.)"""
+ENCODER_FAULTS = ("h264", "mpeg4")
+"""Decoders that work around faults of old encoders (x264 in 4:4:4, DivX, Xvid) by the encoder's
+name, which only the first packet holds: that one is decoded before any jump."""
+
+
+class UnseekableError(OSError):
+    """A container that can only be read from its start (animated GIF, for instance)."""
+
+    exit_code: ClassVar[int] = 1
+    hint: str = "read it sequentially"
+
+
+@dataclass(slots=True)
+class Work:
+    """What reading has cost so far.
+
+    Attributes:
+        packets: packets given to the decoder.
+        damaged: packets the decoder refused.
+        jumps: seeks made.
+        cut: the demuxer ended with an error, not with the file's end.
+    """
+
+    packets: int = 0
+    damaged: int = 0
+    jumps: int = 0
+    cut: bool = False
+
+
+class Packets:
+    """The packets of one stream, and its decoder.
+
+    Attributes:
+        container, stream: where they come from.
+        work: what reading has cost so far.
+        position: the last decoding time stamp read since the last jump, None where unknown.
+        end: the largest time stamp at which a frame read so far ends.
+        true_seek: whether time stamps can be trusted after a jump into the middle.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, *, progress: Callable[[], None]
+    ) -> None:
+        self.stream = stream
+        self.work = Work()
+        self.position: int | None = None
+        self.end: int | None = None
+        self.container = container
+        self._progress = progress
+        self._demuxer = container.demux(stream)
+        self._fully = True
+        codec = stream.codec_context.name
+        self._skips = codec in SKIPPING
+        self._needs_start = codec in ENCODER_FAULTS and (
+            codec != "h264" or "444" in (stream.codec_context.pix_fmt or "")
+        )
+        self.true_seek = container.format.name.startswith(TRUE_SEEK)
+        stream.codec_context.thread_count = 1
+
+    def read(self) -> av.Packet | None:
+        """Return the next packet, None at the end."""
+        self._progress()
+        packet = None
+        try:
+            while (packet := next(self._demuxer, None)) is not None and not packet.size:
+                continue
+        except av.FFmpegError:  # which kind depends on the container
+            self.work.cut = True
+        if packet is None:
+            return None
+        self.position = packet.pts if packet.dts is None else packet.dts
+        if packet.pts is not None:
+            self.end = max(self.end or packet.pts, packet.pts + (packet.duration or 0))
+        return packet
+
+    def decode(self, packet: av.Packet | None, *, fully: bool = True) -> list[av.VideoFrame]:
+        """Return the frames that come out after `packet` went in; None empties the decoder.
+
+        Args:
+            packet: the next packet in order of decoding.
+            fully: False where its frame is not asked for; it may then be skipped.
+        """
+        context = self.stream.codec_context
+        self._needs_start &= packet is None
+        if self._skips and context.is_open and fully != self._fully:
+            context.skip_frame = "DEFAULT" if fully else "NONREF"
+            self._fully = fully
+        self.work.packets += packet is not None
+        try:
+            return context.decode(packet)
+        except av.EOFError:
+            self.work.cut = True
+        except av.FFmpegError:  # invalid data; an error of zlib, dav1d or another library; ...
+            self.work.damaged += 1
+        return []
+
+    def jump(self, ticks: int) -> None:
+        """Go to the key frame at or before `ticks`, as the container finds it.
+
+        Raises:
+            UnseekableError: the container cannot go back; what was read is lost.
+        """
+        if self._needs_start:
+            self._seek(-MAX_TICKS)
+            self.decode(next(self._demuxer, None))
+        self.work.jumps += 1
+        self._seek(max(ticks, -MAX_TICKS))
+        self.position = None
+
+    def _seek(self, ticks: int) -> None:
+        try:
+            self.container.seek(ticks, stream=self.stream, backward=True)
+        except av.FFmpegError as error:
+            raise UnseekableError(f"cannot go to {ticks}: {error.strerror}") from error
+        self._demuxer = self.container.demux(self.stream)
+
+
+def sequential(packets: Packets) -> Iterator[av.VideoFrame]:
+    """Yield every frame from here on."""
+    while (packet := packets.read()) is not None:
+        yield from packets.decode(packet)
+    yield from packets.decode(None)
+
+
+class Selector:
+    """One pass that yields the frames shown at given times.
+
+    Attributes:
+        missing: time stamps whose frames did not come out of the decoder.
+    """
+
+    def __init__(self, packets: Packets, head: Sequence[av.Packet], *, keys_only: bool) -> None:
+        """Start at the beginning of the stream.
+
+        Args:
+            packets: just after `head` was read from it; every packet has a time stamp.
+            head: the first packets.
+            keys_only: only key frames count as shown.
+        """
+        self.missing: list[int] = []
+        self._packets = packets
+        self._keys_only = keys_only
+        self._ahead: deque[av.Packet] = deque()  # read, not yet decoded
+        self._sent: set[int] = set()  # decoded fully: may still be asked for
+        self._held: dict[int, av.VideoFrame] = {}  # came out, may still be asked for
+        self._wanted: deque[int] = deque()  # asked for, not yet out
+        self._last: int | None = None  # the last one yielded
+        self._ended = False
+        self._indexed = is_indexed(packets.stream)
+        self._tick_s = float(packets.stream.time_base or Fraction(1))
+        self._jump_over = FIRST_JUMP_S / self._tick_s
+        for packet in head:
+            self._keep(packet)
+
+    def frames(self, targets: Sequence[int]) -> Iterator[av.VideoFrame]:
+        """Yield the frame shown at each of `targets`, each frame once, in order.
+
+        Args:
+            targets: time stamps, ascending.
+        """
+        for target in targets:
+            if self._worth_jumping(target):
+                yield from self._drain()
+                self._jump_before(target)
+            shown = self._look_ahead(target)
+            if shown is None:
+                self.missing.append(target)
+            elif shown != self._last and shown not in self._wanted:
+                self._wanted.append(shown)
+                self._send_up_to(shown)
+                yield from self._ready()
+        yield from self._drain()
+
+    def _worth_jumping(self, target: int) -> bool:
+        position = self._packets.position
+        if self._ended or position is None or not self._packets.true_seek:
+            return False
+        if self._indexed:
+            entries = self._packets.stream.index_entries
+            key = entries.search_timestamp(target)
+            return key - entries.search_timestamp(position, any_frame=True) > MIN_JUMP
+        return target - position > self._jump_over
+
+    def _jump_before(self, target: int) -> None:
+        """Jump so that a key frame shown no later than `target` is the next packet."""
+        left = self._packets.position
+        for back_s in BACK_S:
+            self._packets.jump(target - int(back_s / self._tick_s))
+            while (packet := self._packets.read()) is not None and not _starts(packet):
+                continue
+            if packet is not None and packet.pts <= target:
+                break
+        self._ahead.clear()
+        self._sent.clear()
+        self._held.clear()
+        self._ended = packet is None
+        if packet is not None:
+            self._keep(packet)
+            if left is not None and (packet.dts or packet.pts) <= left:
+                self._jump_over = max(self._jump_over * 2, 2.0 * (target - packet.pts))
+
+    def _keep(self, packet: av.Packet) -> None:
+        if packet.is_keyframe or not self._keys_only:
+            self._ahead.append(packet)
+
+    def _look_ahead(self, target: int) -> int | None:
+        """Return the time stamp of the frame shown at `target`; read until that is certain."""
+        while True:
+            shown = self._shown(target)
+            self._send_before(shown)
+            if self._ended or self._certain(target):
+                return shown
+            packet = self._packets.read()
+            if packet is None:
+                self._ended = True
+            elif packet.pts is not None:
+                self._keep(packet)
+
+    def _shown(self, target: int) -> int | None:
+        stamps = [p.pts for p in self._ahead if not p.is_discard and p.pts <= target]
+        stamps += [stamp for stamp in self._sent if stamp <= target]
+        return max(stamps, default=None)
+
+    def _certain(self, target: int) -> bool:
+        position = self._packets.position
+        if position is not None and position > target:
+            return True
+        return sum(packet.pts > target for packet in self._ahead) >= MAX_REORDER
+
+    def _send_before(self, shown: int | None) -> None:
+        """Decode what comes before the frame shown and can be shown at no later time either."""
+        while shown is not None and self._ahead:
+            first = self._ahead[0]
+            if not (first.is_discard or first.pts < shown):
+                return
+            self._ahead.popleft()
+            if not self._keys_only:  # key frames depend on nothing
+                self._decode(first, fully=False)
+
+    def _send_up_to(self, shown: int) -> None:
+        """Decode up to the frame shown; what comes with it may be shown at later times."""
+        self._sent = {stamp for stamp in self._sent if stamp >= self._wanted[0]}
+        while self._ahead and shown not in self._sent:
+            packet = self._ahead.popleft()
+            self._sent.add(packet.pts)
+            self._decode(packet, fully=True)
+
+    def _decode(self, packet: av.Packet | None, *, fully: bool) -> None:
+        for frame in self._packets.decode(packet, fully=fully):
+            if frame.pts in self._sent:
+                self._held[frame.pts] = frame
+
+    def _ready(self) -> Iterator[av.VideoFrame]:
+        """Yield the wanted frames that are out, in order; let go of earlier ones."""
+        while self._wanted and self._wanted[0] in self._held:
+            self._last = self._wanted.popleft()
+            yield self._held.pop(self._last)
+        floor = self._wanted[0] if self._wanted else self._last
+        for stamp in [held for held in self._held if floor is not None and held < floor]:
+            del self._held[stamp]
+
+    def _drain(self) -> Iterator[av.VideoFrame]:
+        """Empty the decoder; what is still wanted then is missing."""
+        self._decode(None, fully=True)
+        while self._wanted:
+            yield from self._ready()
+            if self._wanted:
+                self.missing.append(self._wanted.popleft())
+
+
+def nearest_before(packets: Packets, target: int) -> tuple[av.VideoFrame | None, bool]:
+    """Find the last frame that can be decoded at or before `target`, without skipping.
+
+    Returns:
+        The frame, or None, and whether the stream ended before a later one came.
+    """
+    tick_s = float(packets.stream.time_base or Fraction(1))
+    for back_s in BACK_S if packets.true_seek else BACK_S[-1:]:
+        packets.jump(target - int(back_s / tick_s))
+        best = None
+        for frame in sequential(packets):
+            if frame.pts is not None and frame.pts > target:
+                if best is not None:
+                    return best, False
+                break
+            best = frame
+        else:
+            if best is not None:
+                return best, True
+    return None, False
+
+
+def _starts(packet: av.Packet) -> bool:
+    """Whether decoding can start with this packet."""
+    return packet.is_keyframe and packet.pts is not None

@@ -1,0 +1,81 @@
+"""An hour of video: eight frames of it cost little memory, in any container."""
+
+import logging
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from textreel.media.sampling import SamplingSpec
+from textreel.media.worker import GuardedReader
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak"),
+]
+log = logging.getLogger("tests.media")
+HOUR_S = 3600
+MAX_BYTES = 500 << 20
+SEGMENT_S, RATE_HZ, SOUND_HZ, SIZE = 10, 10, 16_000, (640, 360)
+
+
+def segment(path: Path) -> Path:
+    """Ten seconds that become brighter, with a key frame every two seconds and a tone."""
+    with av.open(str(path), "w") as out:
+        options = {"preset": "ultrafast", "g": "20", "bf": "0"}
+        video = out.add_stream("libx264", rate=RATE_HZ, options=options)
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        sound = out.add_stream("aac", rate=SOUND_HZ, layout="mono")
+        for number in range(SEGMENT_S * RATE_HZ):
+            picture = np.full((SIZE[1], SIZE[0], 3), 20 + 2 * number, np.uint8)
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        samples = np.sin(np.arange(SEGMENT_S * SOUND_HZ, dtype=np.float32) / 6)[None]
+        tone = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        tone.sample_rate, tone.time_base, tone.pts = SOUND_HZ, Fraction(1, SOUND_HZ), 0
+        for stream, frame in ((sound, tone), (video, None), (sound, None)):
+            out.mux(stream.encode(frame))
+    return path
+
+
+def repeated(source: Path, target: Path, *, times: int) -> Path:
+    """Lay the packets of `source` end to end; nothing is encoded again."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in given.streams}
+        kept = [
+            (p.stream_index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe)
+            for p in given.demux()
+            if p.size and p.pts >= 0
+        ]
+        for turn in range(times):
+            for index, data, pts, dts, duration, time_base, is_key in kept:
+                shift = round(turn * SEGMENT_S / time_base)
+                packet = av.Packet(data)
+                packet.pts, packet.dts, packet.duration = pts + shift, dts + shift, duration
+                packet.time_base, packet.is_keyframe = time_base, is_key
+                packet.stream = streams[index]
+                out.mux(packet)
+    return target
+
+
+def peak_bytes(pid: int | str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) << 10
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+def test_eight_frames_of_an_hour_cost_little_memory(tmp_path, ending) -> None:
+    source = segment(tmp_path / "segment.mp4")
+    path = repeated(source, tmp_path / f"hour.{ending}", times=HOUR_S // SEGMENT_S)
+    with GuardedReader() as reader:
+        decoded = reader.read(path, SamplingSpec(num_frames=8))
+        peak = peak_bytes(reader.pid)
+    log.info("%s: the worker's peak is %d bytes; %s", ending, peak, decoded.work)
+    assert decoded.clip.duration_s == pytest.approx(HOUR_S, abs=1)
+    assert decoded.clip.frames.shape == (8, 3, 360, 640)
+    wanted_s = [(i + 0.5) * HOUR_S / 8 for i in range(8)]
+    assert np.allclose(decoded.clip.frame_times_s, wanted_s, atol=1 / RATE_HZ + 0.01)
+    assert 20 << 20 < peak < MAX_BYTES
+    assert decoded.work.packets < 8 * 20  # at most a group of pictures for each frame

@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from textreel.media.decode import read_clip
+from textreel.media.mel import ENERGY_FLOOR, MelSpec, log_mel
+
+MEAN, STD, LENGTH = -4.268, 9.138, 204  # ImageBind's
+
+
+def picture(sound: np.ndarray) -> np.ndarray:
+    """ImageBind's input: (mels, time), padded with zeros before it is normalised."""
+    mel = log_mel(sound).T[:, :LENGTH]
+    return (np.pad(mel, ((0, 0), (0, LENGTH - mel.shape[1]))) - MEAN) / STD
+
+
+def test_two_seconds_give_198_frames_of_128() -> None:
+    assert log_mel(np.zeros(32000, np.float32)).shape == (198, 128)
+
+
+def test_silence_is_the_floor_everywhere() -> None:
+    assert np.allclose(log_mel(np.zeros(800, np.float32)), np.log(ENERGY_FLOOR))
+    silent = picture(np.zeros(32000, np.float32))
+    assert np.allclose(silent[:, :198], -1.2776, atol=1e-4)
+    assert np.allclose(silent[:, 198:], 0.46706, atol=1e-4)
+
+
+def test_a_tone_peaks_in_its_filter_and_the_fourth_filter_is_empty() -> None:
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
+    mel = log_mel(tone)
+    step = (1127 * np.log1p(8000 / 700) - 1127 * np.log1p(20 / 700)) / 129
+    nearest = round((1127 * np.log1p(1000 / 700) - 1127 * np.log1p(20 / 700)) / step) - 1
+    assert abs(int(mel[10].argmax()) - nearest) <= 1
+    assert np.allclose(mel[:, 3], np.log(ENERGY_FLOOR))
+
+
+def test_a_tenth_of_the_sound_is_log_100_less() -> None:
+    sound = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    quiet = log_mel(sound / 10)
+    difference = log_mel(sound) - quiet
+    kept = (quiet > np.log(ENERGY_FLOOR) + 0.1).all(axis=0)
+    assert kept.sum() > 120
+    assert np.allclose(difference[:, kept], np.log(100), atol=1e-3)
+
+
+@pytest.mark.parametrize("run", ["A.dog", "A.syn", "B.car", "B.syn"])
+def test_it_is_what_the_published_code_computes(shared, run) -> None:
+    """The waveform from the file; the picture with the mean subtracted in place, as published."""
+    letter, name = run.split(".")
+    stem = shared / "goldens" / f"imagebind-mel-{letter}"
+    stored = load_file(f"{stem}.io.safetensors")
+    waveform = stored[f"{name}.waveform16k"].copy()
+    clip = read_clip(f"{stem}.{name}.wav", sound="all")
+    assert clip.sound.shape == waveform.shape
+    assert np.abs(clip.sound - waveform).max() < 1e-5
+    runs = json.loads(stem.with_name(f"{stem.name}.json").read_text())["audio"][name]["runs"]
+    key = f"{name}.mel.imagebind.pytorchvideo_6cdc929.clips3"
+    for number, (start, stop) in enumerate(runs[key]["sample_index"]):
+        waveform[:, start:stop] -= waveform[:, start:stop].mean()
+        error = np.abs(picture(waveform[0, start:stop]) - stored[key][0, number, 0])
+        assert error.max() < 2e-3 and error.mean() < 5e-6
+
+
+def test_settings_that_make_no_picture_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"0 <= low_hz=9000 < high_hz=None <= 8000.0 must hold"):
+        MelSpec(low_hz=9000)
+    with pytest.raises(ValueError, match="must give at least one filter and two samples"):
+        MelSpec(num_mels=0)
+
+
+def test_sound_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"log_mel takes one channel \(N,\), got \(1, 800\)"):
+        log_mel(np.zeros((1, 800), np.float32))
+    with pytest.raises(ValueError, match="399 samples are less than one frame of 400"):
+        log_mel(np.zeros(399, np.float32))
