@@ -1,0 +1,1 @@
+"""Every nn.Module and all Hugging Face code; knows tensors and its own dataclasses only."""

@@ -1,0 +1,199 @@
+"""Bridges: from where a picture tower puts things to where the text tower puts them.
+
+A connector that learned on text features meets picture features at test time; the two clouds lie
+apart (the modality gap). A bridge moves the latter, without training, at inference only:
+
+  Identity    nothing
+  Memory      softmax-weighted mean of many text features (TOPA, arXiv:2405.13911, equation 2;
+              DeCap, arXiv:2303.03032)
+  MeanShift   minus the mean picture, plus the mean text
+
+Shapes: values (B, T, P, F), mask (B, T), memory (M, F). Padding frames never pass a bridge: they
+come out as the zeros they are, and a real frame that is zero is an error.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, scaled_dot_product_attention
+
+from textreel.models.errors import BridgeError, ModelConfigError
+
+CHUNK_ROWS = 16384
+"""Memory rows looked at together where they are streamed."""
+
+
+class Identity(nn.Module):
+    """The bridge that moves nothing."""
+
+    name = "none"
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return `values` as they are."""
+        return values
+
+
+class Memory(nn.Module):
+    """Replace each vector by a softmax-weighted mean of remembered text features.
+
+    softmax(v M^T / temperature) M is attention with keys = values = memory, so it is streamed, and
+    the (frames x memory) matrix never exists.
+
+    Args:
+        memory: (M, F), unit rows, float32 or bfloat16; kept as it is.
+        temperature: small is close to the nearest neighbour (published: 0.01).
+        top_k: use the k most similar rows only; None: all.
+
+    Raises:
+        BridgeError: rows that are not of unit length.
+        ModelConfigError: a temperature that is not above 0, or a top_k outside 1..M.
+    """
+
+    name = "memory"
+    memory: Tensor
+
+    def __init__(
+        self, memory: Tensor, *, temperature: float = 0.01, top_k: int | None = None
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ModelConfigError(f"Memory: temperature={temperature} must be above 0")
+        if top_k is not None and not 1 <= top_k <= len(memory):
+            raise ModelConfigError(f"Memory: top_k={top_k} must lie in 1..{len(memory)}")
+        _check_unit(memory)
+        self.temperature = temperature
+        self.top_k = top_k
+        self.register_buffer("memory", memory, persistent=False)
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return unit vectors in the cone of the memory.
+
+        Args:
+            values: (B, T, P, F), unit vectors.
+            mask: bool (B, T), false at padding.
+
+        Raises:
+            BridgeError: a real frame is zero.
+        """
+        queries = _real_vectors(values, mask).to(self.memory.dtype)
+        if self.top_k is not None:
+            moved = self._nearest(queries, self.top_k)
+        elif queries.device.type == "cpu":
+            moved = self._fused(queries)
+        else:
+            moved = self._streamed(queries)
+        return _put_back(values, mask, normalize(moved.float(), dim=-1))
+
+    def _fused(self, queries: Tensor) -> Tensor:
+        """All rows through torch's fused attention, which streams on a CPU."""
+        keys = self.memory[None, None]
+        return scaled_dot_product_attention(
+            queries[None, None], keys, keys, scale=1 / self.temperature
+        )[0, 0]
+
+    def _streamed(self, queries: Tensor) -> Tensor:
+        """All rows, a chunk at a time, with a running maximum and sum."""
+        top = queries.new_full((len(queries), 1), -torch.inf, dtype=torch.float32)
+        total = torch.zeros_like(top)
+        mean = torch.zeros(queries.shape, dtype=torch.float32, device=queries.device)
+        for rows in torch.split(self.memory, CHUNK_ROWS):
+            logits = (queries @ rows.T).float() / self.temperature
+            new_top = torch.maximum(top, logits.amax(1, keepdim=True))
+            weights, kept = (logits - new_top).exp(), (top - new_top).exp()
+            total = total * kept + weights.sum(1, keepdim=True)
+            mean = mean * kept + (weights.to(rows.dtype) @ rows).float()
+            top = new_top
+        return mean / total
+
+    def _nearest(self, queries: Tensor, top_k: int) -> Tensor:
+        """The k most similar rows only."""
+        best = queries.new_empty((len(queries), 0))
+        where = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
+        for start in range(0, len(self.memory), CHUNK_ROWS):
+            found = queries @ self.memory[start : start + CHUNK_ROWS].T
+            index = torch.arange(start, start + found.shape[1], device=queries.device)
+            best = torch.cat([best, found], dim=1)
+            where = torch.cat([where, index.expand(len(queries), -1)], dim=1)
+            best, kept = best.topk(min(top_k, best.shape[1]), dim=1)
+            where = where.gather(1, kept)
+        weights = torch.softmax(best.float() / self.temperature, dim=1)
+        return torch.einsum("nk,nkf->nf", weights, self.memory[where].float())
+
+
+class MeanShift(nn.Module):
+    """Subtract the mean picture feature, add the mean text feature, renormalise.
+
+    Args:
+        picture_mean: (F,), the mean of unit picture features.
+        text_mean: (F,), the mean of unit text features.
+
+    Raises:
+        ModelConfigError: the two are not vectors of one width.
+    """
+
+    name = "mean_shift"
+    shift: Tensor
+
+    def __init__(self, *, picture_mean: Tensor, text_mean: Tensor) -> None:
+        super().__init__()
+        if picture_mean.shape != text_mean.shape or picture_mean.ndim != 1:
+            raise ModelConfigError(
+                f"MeanShift: means must be (F,) each, got {tuple(picture_mean.shape)} and "
+                f"{tuple(text_mean.shape)}"
+            )
+        self.register_buffer("shift", (text_mean - picture_mean).float(), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Return shifted unit vectors; arguments and errors as `Memory.forward`."""
+        moved = _real_vectors(values, mask).float() + self.shift
+        return _put_back(values, mask, normalize(moved, dim=-1))
+
+
+def add_noise(values: Tensor, mask: Tensor, *, std: float, generator: torch.Generator) -> Tensor:
+    """Blur features in training, so that the connector learns a region and not a point.
+
+    Args:
+        values: (B, T, P, F), unit vectors.
+        mask: bool (B, T), false at padding, which stays as it is.
+        std: standard deviation of the Gaussian noise on each number; its length is about
+            std * sqrt(F). TOPA's `variance` is std squared.
+        generator: draws the noise, on the values' device.
+
+    Returns:
+        Unit vectors, (B, T, P, F).
+    """
+    noise = torch.randn(values.shape, generator=generator, device=values.device, dtype=values.dtype)
+    noisy = normalize(values + std * noise, dim=-1)
+    return torch.where(mask[:, :, None, None], noisy, values)
+
+
+def _real_vectors(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the vectors of real frames, (n, F)."""
+    if values.shape[:2] != mask.shape:
+        raise BridgeError(
+            f"features {tuple(values.shape)} and mask {tuple(mask.shape)} do not agree on (B, T)"
+        )
+    real = values[mask].flatten(0, 1)
+    empty = int((real == 0).all(-1).sum())
+    if empty:
+        raise BridgeError(
+            f"{empty} of {len(real)} real frame vectors are zero (padding that is not masked?)",
+            hint="mark padding frames in feature_mask",
+        )
+    return real
+
+
+def _put_back(values: Tensor, mask: Tensor, moved: Tensor) -> Tensor:
+    out = torch.zeros_like(values)
+    out[mask] = moved.to(values.dtype).view(-1, *values.shape[2:])
+    return out
+
+
+def _check_unit(memory: Tensor) -> None:
+    off = (torch.linalg.vector_norm(memory, dim=-1, dtype=torch.float32) - 1).abs() > 0.02
+    if count := int(off.sum()):
+        raise BridgeError(
+            f"{count} of {len(memory)} memory rows are not of unit length",
+            hint="normalise the rows; the temperature is meant for cosines",
+        )

@@ -1,0 +1,143 @@
+"""A saved `TrackLM`: `config.json` and `model.safetensors`, trained tensors only.
+
+The decoder is not copied: the config says where it is and what its weight files hash to. Every
+tensor that should be there must be, and none may be left over.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from textreel.models import decoder as decoders
+from textreel.models.adapters import GatedConfig, LoraSettings
+from textreel.models.config import TrackLMConfig
+from textreel.models.connectors import ConnectorConfig
+from textreel.models.errors import CheckpointError
+
+FORMAT = 1
+CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
+
+
+def save(directory: str | Path, *, config: TrackLMConfig, tensors: dict[str, Tensor]) -> None:
+    """Write a model's config and trained tensors, each file atomically.
+
+    Args:
+        directory: made if needed; files in it are replaced.
+        config: its decoder, if an existing directory, is written relative to `directory`, and its
+            weight fingerprint is filled in where it is missing.
+        tensors: trained tensors by name.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = config.decoder_weights or decoders.weight_fingerprint(config.decoder)
+    where = config.decoder
+    if Path(where).is_dir():
+        where = os.path.relpath(Path(where).resolve(), directory.resolve()).replace(os.sep, "/")
+    fields = asdict(replace(config, decoder=where, decoder_weights=weights))
+    header = {
+        "format": FORMAT,
+        "written_by": f"textreel {version('textreel')}",
+        "model_type": "textreel-track-lm",
+    }
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".saving-") as scratch:
+        contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        save_file(contiguous, Path(scratch) / WEIGHTS_NAME, metadata={"format": "pt"})
+        text = json.dumps(header | fields, indent=2) + "\n"
+        (Path(scratch) / CONFIG_NAME).write_text(text, encoding="utf-8")
+        for name in (WEIGHTS_NAME, CONFIG_NAME):
+            (Path(scratch) / name).replace(directory / name)
+
+
+def read_config(directory: str | Path) -> TrackLMConfig:
+    """Read a saved model's config.
+
+    Raises:
+        CheckpointError: there is none, it is of another kind or a newer format, or its fields are
+            not the known ones.
+    """
+    path = Path(directory) / CONFIG_NAME
+    if not path.is_file():
+        raise CheckpointError(
+            f"{directory}: no {CONFIG_NAME}, so this is not a saved model",
+            hint="give the folder of a run",
+        )
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if (kind := values.pop("model_type", None)) != "textreel-track-lm":
+        raise CheckpointError(f"{path}: a model of kind {kind!r}, not 'textreel-track-lm'")
+    if (number := values.pop("format", 0)) > FORMAT:
+        raise CheckpointError(
+            f"{path}: format {number}, but this version reads up to {FORMAT}",
+            hint="install the textreel version named in written_by",
+        )
+    values.pop("written_by", None)
+    return _config(values, path)
+
+
+def _config(values: dict[str, Any], path: Path) -> TrackLMConfig:
+    try:
+        values["lora"]["targets"] = tuple(values["lora"]["targets"])
+        values["connector"] = ConnectorConfig(**values["connector"])
+        values["gated"] = GatedConfig(**values["gated"])
+        values["lora"] = LoraSettings(**values["lora"])
+        return TrackLMConfig(**values)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: fields are not those of TrackLMConfig ({error})") from error
+
+
+def load_decoder(config: TrackLMConfig, *, dtype: torch.dtype) -> PreTrainedModel:
+    """Load the decoder of a saved model and check that its weights are the right ones.
+
+    Args:
+        config: the saved model's.
+        dtype: of the decoder's weights.
+
+    Raises:
+        CheckpointError: the weights are others than those the model was trained on.
+        DecoderNotFoundError: see `decoder.load_decoder`.
+    """
+    found = decoders.weight_fingerprint(config.decoder)
+    if config.decoder_weights and found and found != config.decoder_weights:
+        raise CheckpointError(
+            f"decoder {config.decoder!r} has weights {found}, but the model was trained on "
+            f"{config.decoder_weights}",
+            hint="give the decoder it was trained on",
+        )
+    return decoders.load_decoder(config.decoder, dtype=dtype)
+
+
+def load_tensors(directory: str | Path, model: nn.Module) -> None:
+    """Read trained tensors into the parameters of `model` that learn.
+
+    Raises:
+        CheckpointError: there is no file, or tensors are missing, left over or of another shape.
+    """
+    path = Path(directory) / WEIGHTS_NAME
+    if not path.is_file():
+        raise CheckpointError(
+            f"{directory}: the file {WEIGHTS_NAME} is missing", hint="give the folder of a run"
+        )
+    found = load_file(path)
+    wanted = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    missing, surplus = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    if missing or surplus:
+        raise CheckpointError(
+            f"{path}: {len(missing)} tensors missing {missing[:3]}, "
+            f"{len(surplus)} left over {surplus[:3]}",
+            hint="the config beside it describes another model",
+        )
+    for name, parameter in wanted.items():
+        if parameter.shape != found[name].shape:
+            raise CheckpointError(
+                f"{path}: {name} is {tuple(found[name].shape)}, but the model takes "
+                f"{tuple(parameter.shape)}"
+            )
+        parameter.data.copy_(found[name])

@@ -1,0 +1,119 @@
+"""Bridges against the plain formula in float64, streams against whole, and padding."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from textreel.models import bridges
+from textreel.models.bridges import Identity, MeanShift, Memory, add_noise
+from textreel.models.errors import BridgeError, ModelConfigError
+
+MASK = torch.tensor([[True, True, True], [True, True, False]])
+
+
+def unit(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return normalize(torch.randn(shape, generator=generator), dim=-1)
+
+
+def values() -> torch.Tensor:
+    out = unit(2, 3, 1, 16)
+    out[1, 2] = 0
+    return out
+
+
+def plain(queries: torch.Tensor, memory: torch.Tensor, temperature: float) -> torch.Tensor:
+    weights = torch.softmax(queries.double() @ memory.double().T / temperature, dim=-1)
+    return normalize(weights @ memory.double(), dim=-1).float()
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1])
+@pytest.mark.parametrize("way", ["_fused", "_streamed"])
+def test_memory_is_the_plain_formula_however_it_is_read(way, temperature, monkeypatch) -> None:
+    monkeypatch.setattr(bridges, "CHUNK_ROWS", 7)
+    memory = unit(40, 16, seed=1)
+    bridge = Memory(memory, temperature=temperature)
+    monkeypatch.setattr(bridge, "_fused", getattr(bridge, way))
+    out = bridge(values(), MASK)
+    wanted = plain(values()[MASK].flatten(0, 1), memory, temperature)
+    torch.testing.assert_close(out[MASK].flatten(0, 1), wanted, atol=5e-6, rtol=0)
+
+
+def test_top_k_uses_the_nearest_rows_only(monkeypatch) -> None:
+    monkeypatch.setattr(bridges, "CHUNK_ROWS", 7)
+    memory = unit(40, 16, seed=1)
+    out = Memory(memory, temperature=0.1, top_k=3)(values(), MASK)
+    for got, query in zip(out[MASK][:, 0], values()[MASK][:, 0], strict=True):
+        near = memory[(memory @ query).topk(3).indices]
+        torch.testing.assert_close(got, plain(query[None], near, 0.1)[0], atol=5e-6, rtol=0)
+    whole = Memory(memory, temperature=0.1, top_k=40)(values(), MASK)
+    torch.testing.assert_close(whole, Memory(memory, temperature=0.1)(values(), MASK))
+
+
+def test_a_remembered_vector_stays_where_it_is() -> None:
+    memory = torch.eye(16)
+    out = Memory(memory, temperature=1e-3)(memory[None, :3, None], MASK[:1])
+    torch.testing.assert_close(out, memory[None, :3, None])
+
+
+def test_bfloat16_memory_gives_nearly_the_same() -> None:
+    memory = unit(40, 16, seed=1)
+    rough = Memory(memory.bfloat16(), temperature=0.1)(values(), MASK)
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(
+        rough, Memory(memory, temperature=0.1)(values(), MASK), atol=0.03, rtol=0
+    )
+
+
+def test_mean_shift_by_hand() -> None:
+    bridge = MeanShift(picture_mean=torch.tensor([1.0, 0.0]), text_mean=torch.tensor([0.0, 1.0]))
+    out = bridge(torch.tensor([[[[0.6, 0.8]], [[0.0, 0.0]]]]), torch.tensor([[True, False]]))
+    wanted = normalize(torch.tensor([-0.4, 1.8]), dim=0)
+    torch.testing.assert_close(out[0, 0, 0], wanted)
+    assert out[0, 1, 0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "bridge",
+    [
+        Identity(),
+        Memory(unit(40, 16, seed=1)),
+        Memory(unit(40, 16, seed=1), top_k=2),
+        MeanShift(picture_mean=torch.zeros(16), text_mean=torch.full((16,), 0.1)),
+    ],
+)
+def test_padding_stays_zero_and_vectors_unit(bridge) -> None:
+    out = bridge(values(), MASK)
+    assert out.shape == (2, 3, 1, 16)
+    assert out[1, 2].abs().sum() == 0
+    torch.testing.assert_close(out[MASK].norm(dim=-1), torch.ones(5, 1))
+    assert not list(bridge.state_dict())
+
+
+def test_noise_blurs_real_frames_and_can_be_repeated() -> None:
+    def noisy(std: float) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(3)
+        return add_noise(values(), MASK, std=std, generator=generator)
+
+    assert torch.equal(noisy(0.1), noisy(0.1))
+    assert noisy(0.1)[1, 2].abs().sum() == 0
+    torch.testing.assert_close(noisy(0.1)[MASK].norm(dim=-1), torch.ones(5, 1))
+    torch.testing.assert_close(noisy(0.0), values())
+    cosine = (noisy(0.1) * values()).sum(-1)[MASK]  # 1 / sqrt(1 + .01 * 16) on average
+    assert cosine.mean().item() == pytest.approx(0.93, abs=0.04)
+
+
+def test_what_must_not_pass_is_refused() -> None:
+    everything = torch.ones_like(MASK)
+    with pytest.raises(BridgeError, match="1 of 6 real frame vectors are zero"):
+        Memory(unit(4, 16))(values(), everything)
+    with pytest.raises(BridgeError, match=r"do not agree on \(B, T\)"):
+        Memory(unit(4, 16))(values(), MASK[:, :2])
+    with pytest.raises(BridgeError, match="2 of 4 memory rows are not of unit length"):
+        Memory(unit(4, 16) * torch.tensor([[1.0], [2.0], [1.0], [0.5]]))
+    with pytest.raises(ModelConfigError, match="temperature=0 must be above 0"):
+        Memory(unit(4, 16), temperature=0)
+    with pytest.raises(ModelConfigError, match=r"top_k=5 must lie in 1\.\.4"):
+        Memory(unit(4, 16), top_k=5)
+    with pytest.raises(ModelConfigError, match=r"means must be \(F,\) each, got"):
+        MeanShift(picture_mean=torch.zeros(2), text_mean=torch.zeros(3))
