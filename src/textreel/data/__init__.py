@@ -1,0 +1,1 @@
+"""Records, prompts, journals and batches: everything between files and tensors."""

@@ -1,0 +1,74 @@
+"""The ready prompt templates, in one place, as plain strings.
+
+`topa*` are the published ones (dhg-wei/TOPA@609c482, llama/tokenizer.py, and its dataloaders): the
+strings as they are passed to the tokenizer. What is a target begins where upstream's loss begins.
+Not as published: upstream inserts the newline after the video as a bare token id, here it is part
+of the text; and questions keep their case (upstream lower-cases all but the first letter).
+
+`tiny` is terse and lower case, for a word-level tokenizer.
+"""
+
+from dataclasses import replace
+
+from textreel.data.prompt import PromptTemplate
+
+TOPA = PromptTemplate(
+    name="topa",
+    choice_instruction="Instruction: Choose the correct answer based on the video and question.\n",
+    open_instruction="Instruction: Predict the answer based on the video and question.\n",
+    summary_instruction="Instruction: Generate a summary for the video.\n",
+    video_lead="Video:",
+    video_tail="\n",
+    context="Dialogue: {text}\n",
+    question="Question: {question}\n",
+    choices_lead="Choices: \n",
+    option="({letter}) {text}\n",
+    choice_lead="Answer: The correct ",
+    choice_target="choice is ({letter})",
+    open_lead="Answer: ",
+    summary_lead="\nDescription: ",
+    turn_separator="\n",
+)
+"""Multiple choice of TextVid, NExT-QA, EgoSchema, Perception Test and How2QA; Llama-2's summary."""
+
+TOPA_LLAMA3 = replace(
+    TOPA,
+    name="topa-llama3",
+    summary_instruction="Instruction: Generate a dense description for the video.\n",
+)
+"""Llama-3's summary instruction."""
+
+TOPA_STAR = replace(
+    TOPA, name="topa-star", choice_lead="Answer: The answer ", choice_target="is ({letter})"
+)
+"""STAR and DramaQA."""
+
+TOPA_DIALOGUE = replace(
+    TOPA,
+    name="topa-dialogue",
+    choice_instruction=(
+        "Instruction: Predict the answer based on the dialogue, video and question.\n"
+    ),
+    choice_lead="Answer: The answer is",
+    choice_target=" ({letter})",
+)
+"""TVQA and VLEP; subtitles are the context."""
+
+TINY = PromptTemplate(
+    name="tiny",
+    choice_instruction="video : ",
+    open_instruction="video : ",
+    summary_instruction="video : ",
+    context="{text} . ",
+    question="question : {question} ",
+    choices_lead="choices : ",
+    option="{text} ; ",
+    choice_lead="answer : ",
+    choice_target="{text}",
+    open_lead="answer : ",
+    summary_lead="summary : ",
+    turn_separator=" ",
+)
+"""The embedded tiny models' own; the answer is the option's text."""
+
+TEMPLATES = {t.name: t for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TINY)}
