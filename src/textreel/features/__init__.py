@@ -1,0 +1,1 @@
+"""Frozen towers run once: encode, store, memory."""

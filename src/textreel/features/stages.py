@@ -1,0 +1,247 @@
+"""The stages of an encoding job as plain objects, each with threads of its own.
+
+    Decode   files -> prepared frames     guarded processes side by side, then the encoder's own
+                                          image preparation in threads: all ahead of the tower
+    Encode   windows -> features          one thread, so that the tower never waits for the disk
+    Write    features -> store, file index one thread; commits whole windows only
+
+Each is a context manager and works without the others; `features/pipeline.py` joins them. At most
+a few raw clips and a few windows of prepared frames are in memory at a time.
+"""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from textreel.features.encode import PreparedClip, encode_together, prepare_clip
+from textreel.features.file_index import FileIndex
+from textreel.features.store_writer import StoreWriter
+from textreel.media.errors import NoStreamError
+from textreel.media.pool import ReaderPool
+from textreel.media.sampling import SamplingSpec
+from textreel.media.worker import DecodeLimits, GuardedReader
+from textreel.models.batch import Features
+from textreel.models.encoders import DualEncoder
+
+Tracks = list[tuple[str, Features]]
+"""(id, features) of the clips of one window."""
+PREPARERS = 2
+WAITING_WINDOWS = 1
+"""How many windows wait for the tower, or for the disk, while another is worked on."""
+
+
+class _Stage(ABC):
+    """A context manager that closes itself."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the stage's threads."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A file that is being decoded."""
+
+    _task: "Future[Future[PreparedClip]]"
+
+    def result(self) -> PreparedClip:
+        """Wait for the prepared frames.
+
+        Raises:
+            MediaError: the file cannot be read, or has no pictures.
+        """
+        return self._task.result().result()
+
+
+class Decode(_Stage):
+    """Files to prepared frames."""
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        spec: SamplingSpec,
+        *,
+        workers: int | None = None,
+        limits: DecodeLimits | None = None,
+    ) -> None:
+        """Prepare `workers` processes (one per processor where None) that read as `spec` says."""
+        self._encoder, self._spec = encoder, spec
+        self._pool = ReaderPool(workers, limits=limits)
+        self._preparing = ThreadPoolExecutor(PREPARERS, thread_name_prefix="prepare")
+        self._room = threading.Semaphore(2 * PREPARERS)
+
+    @property
+    def workers(self) -> int:
+        """How many processes decode."""
+        return self._pool.workers
+
+    def submit(self, name: str, path: Path) -> Ticket:
+        """Decode one file as soon as a process is free."""
+        return Ticket(self._pool.submit(lambda reader: self._decode(reader, name, path)))
+
+    def _decode(self, reader: GuardedReader, name: str, path: Path) -> "Future[PreparedClip]":
+        clip = reader.read(path, self._spec).clip
+        if len(clip.frames) == 0:
+            heard = clip.sound_status
+            raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
+        self._room.acquire()  # raw frames are large: wait here rather than pile them up
+        task = self._preparing.submit(prepare_clip, name, clip, self._encoder)
+        task.add_done_callback(lambda _: self._room.release())
+        return task
+
+    def close(self) -> None:
+        """Drop what has not begun, and end the processes."""
+        self._pool.close()
+        self._preparing.shutdown(wait=True, cancel_futures=True)
+
+
+class Encode(_Stage):
+    """Windows of prepared clips to features.
+
+    Attributes:
+        wait_s: seconds in which the tower had nothing to do.
+        busy_s: seconds in which it worked.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        *,
+        patches: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Encode to pooled features, or to one vector per patch."""
+        self._encoder, self._patches, self._clock = encoder, patches, clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self._waiting: deque[Future[Tracks]] = deque()
+        self._idle_since_s: float | None = clock()
+        self.wait_s = self.busy_s = 0.0
+
+    @property
+    def wait_share(self) -> float:
+        """Share of the time, so far, in which the tower had nothing to do, 0 to 1."""
+        since_s = self._idle_since_s
+        wait_s = self.wait_s + (0.0 if since_s is None else self._clock() - since_s)
+        total_s = wait_s + self.busy_s
+        return wait_s / total_s if total_s else 0.0
+
+    def put(self, clips: Sequence[PreparedClip]) -> list[Tracks]:
+        """Give one window to the tower.
+
+        Returns:
+            Windows that are finished, in order; waits while too many are not. After `finish`
+            nothing more may be put.
+        """
+        self._waiting.append(self._thread.submit(self._encode, clips))
+        done = []
+        while self._waiting and (
+            len(self._waiting) > 1 + WAITING_WINDOWS or self._waiting[0].done()
+        ):
+            done.append(self._waiting.popleft().result())
+        return done
+
+    def finish(self) -> list[Tracks]:
+        """Wait for all windows, and return those that were not returned yet."""
+        done = [task.result() for task in self._waiting]
+        self._waiting.clear()
+        self._idle_since_s = None  # nothing more is waited for
+        return done
+
+    def _encode(self, clips: Sequence[PreparedClip]) -> Tracks:
+        begun_s = self._clock()
+        since_s, self._idle_since_s = self._idle_since_s, None
+        self.wait_s += begun_s - (begun_s if since_s is None else since_s)
+        tracks = encode_together(clips, self._encoder, patches=self._patches)
+        ended_s = self._clock()
+        self.busy_s += ended_s - begun_s
+        self._idle_since_s = ended_s
+        return tracks
+
+    def close(self) -> None:
+        """Drop windows that have not begun."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+class Write(_Stage):
+    """Features into a store, and then the files they came from into its index.
+
+    A shard is committed between windows, when enough has been gathered or enough time has passed;
+    a kill costs what came after the last commit.
+    """
+
+    def __init__(
+        self,
+        writer: StoreWriter,
+        index: FileIndex,
+        *,
+        tracks_per_shard: int = 500,
+        bytes_per_shard: int = 2**28,
+        commit_every_s: float = 120.0,
+    ) -> None:
+        """Write with `writer`, which must not commit on its own in the middle of a window."""
+        self._writer, self._index = writer, index
+        self._tracks_per_shard, self._bytes_per_shard = tracks_per_shard, bytes_per_shard
+        self._commit_every_s = commit_every_s
+        self._committed_s = time.monotonic()
+        self._gathered: list[tuple[str, Path]] = []
+        self._gathered_bytes = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._waiting: deque[Future[None]] = deque()
+
+    def put(self, tracks: Tracks, paths: Sequence[Path]) -> None:
+        """Store one window.
+
+        Args:
+            tracks: what is new in it.
+            paths: the file of each track.
+        """
+        self._waiting.append(self._thread.submit(self._write, tracks, paths))
+        while len(self._waiting) > 1 + WAITING_WINDOWS:
+            self._waiting.popleft().result()
+
+    def finish(self) -> None:
+        """Wait until everything is stored."""
+        self._waiting.append(self._thread.submit(self._commit))
+        while self._waiting:
+            self._waiting.popleft().result()
+
+    def _write(self, tracks: Tracks, paths: Sequence[Path]) -> None:
+        for (name, features), path in zip(tracks, paths, strict=True):
+            self._writer.add(name, features)
+            self._gathered.append((name, path))
+            self._gathered_bytes += features.values.nbytes
+        if (
+            len(self._gathered) >= self._tracks_per_shard
+            or self._gathered_bytes >= self._bytes_per_shard
+            or time.monotonic() - self._committed_s >= self._commit_every_s
+        ):
+            self._commit()
+
+    def _commit(self) -> None:
+        self._writer.commit()
+        for name, path in self._gathered:
+            self._index.record(path, name)
+        self._gathered, self._gathered_bytes = [], 0
+        self._committed_s = time.monotonic()
+
+    def close(self) -> None:
+        """Wait for windows that are being written."""
+        self._thread.shutdown(wait=True)
