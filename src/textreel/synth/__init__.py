@@ -1,0 +1,1 @@
+"""Videos that were never filmed: the procedural world, textual videos, pages."""

@@ -1,0 +1,105 @@
+"""Questions about long scenes: one moment, two distant moments, or the whole.
+
+    moment    what colour is the circle after 40 seconds ?
+    distant   what changes for the circle between second 10 and second 50 ?
+    whole     how many times does the circle move ?
+
+Four options each, distractors from the same scene where it has them.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from textreel.data.textual_video import TextualQuestion
+from textreel.synth.world.captions import place_words
+from textreel.synth.world.questions import PLACES, build_question
+from textreel.synth.world.scene import COLOURS, Scene
+
+LONG_TYPES = ("moment", "distant", "whole")
+QUIET_S = 1.0
+"""A moment that is asked about is at least this far from any event."""
+DISTANT_SHARE = 0.4
+"""Two moments are distant when this share of the scene lies between them."""
+MOST_TIMES = 3
+
+
+def ask_long(scene: Scene, rng: Random) -> tuple[TextualQuestion, ...]:
+    """Ask one question of each of `LONG_TYPES` that this scene has."""
+    asked = (draw(scene, rng) for draw in _DRAWS.values())
+    return tuple(question for question in asked if question is not None)
+
+
+def _quiet_moments(scene: Scene) -> list[int]:
+    return [
+        second
+        for second in range(1, int(scene.duration_s))
+        if all(abs(event.time_s - second) >= QUIET_S for event in scene.events)
+    ]
+
+
+def _moment(scene: Scene, rng: Random) -> TextualQuestion | None:
+    """Colour or place of an object at one time; those of other times are the distractors."""
+    quiet = _quiet_moments(scene)
+    if not quiet:
+        return None
+    second = rng.choice(quiet)
+    shown = [i for i, look in enumerate(scene.at(second)) if look.visible]
+    if not shown:
+        return None
+    target = rng.choice(shown)
+    look = scene.at(second)[target]
+    states = [looks[target] for looks in scene.looks]
+    if rng.random() < 0.5:
+        near = [state.colour for state in states]
+        text = f"what colour is the {look.shape} after {second} seconds ?"
+        return build_question("moment", text, look.colour, (near, COLOURS), rng)
+    near = [place_words(state.place) for state in states]
+    text = f"where is the {look.shape} after {second} seconds ?"
+    places = [place_words(cell) for cell in PLACES]
+    return build_question("moment", text, place_words(look.place), (near, places), rng)
+
+
+def _distant(scene: Scene, rng: Random) -> TextualQuestion | None:
+    """What differs between two distant moments, for one object: colour, place, both or nothing."""
+    quiet = _quiet_moments(scene)
+    pairs = [(a, b) for a in quiet for b in quiet if b - a >= DISTANT_SHARE * scene.duration_s]
+    if not pairs:
+        return None
+    early, late = rng.choice(pairs)
+    both = [
+        i
+        for i, (a, b) in enumerate(zip(scene.at(early), scene.at(late), strict=True))
+        if a.visible and b.visible
+    ]
+    if not both:
+        return None
+    target = rng.choice(both)
+    a, b = scene.at(early)[target], scene.at(late)[target]
+    answer = {
+        (True, True): "both",
+        (True, False): "colour",
+        (False, True): "where it is",
+        (False, False): "nothing",
+    }[a.colour != b.colour, a.place != b.place]
+    text = f"what changes for the {a.shape} between second {early} and second {late} ?"
+    options = ("colour", "where it is", "both", "nothing")
+    return build_question("distant", text, answer, ((), options), rng)
+
+
+def _whole(scene: Scene, rng: Random) -> TextualQuestion | None:
+    """How many times an object does something, 0 to 3."""
+    target = rng.randrange(len(scene.objects))
+    kind, verb = rng.choice((("moves", "move"), ("changes colour", "change colour")))
+    times = sum(event.kind == kind for event in scene.events_of(target))
+    if times > MOST_TIMES:
+        return None
+    numbers = [str(number) for number in range(MOST_TIMES + 1)]
+    text = f"how many times does the {scene.objects[target].shape} {verb} ?"
+    return build_question("whole", text, str(times), ((), numbers), rng)
+
+
+_DRAWS: dict[str, Callable[[Scene, Random], TextualQuestion | None]] = {
+    "moment": _moment,
+    "distant": _distant,
+    "whole": _whole,
+}

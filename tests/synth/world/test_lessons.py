@@ -1,0 +1,91 @@
+import re
+from random import Random
+
+import pytest
+
+from tests.synth.world.test_documents import END, parse
+from textreel.synth.world import lessons
+from textreel.synth.world.captions import COUNT_WORDS, SHAPE_WORDS
+from textreel.synth.world.lessons import draw_change, draw_list, draw_moment
+from textreel.synth.world.questions import EVENT_WORDS
+from textreel.synth.world.scene import COLOURS, DIRECTIONS, SHAPES, Scene, draw_scene
+from textreel.synth.world.vocabulary import split, words
+
+
+def test_every_question_about_a_list_is_answered_by_the_list() -> None:
+    for seed in range(60):
+        (listed,), turns = parse(draw_list(Random(seed)))
+        things = [thing.split(" : ") for thing in listed.split(" ; ")]
+        assert len(things) in (2, 3)
+        assert len(turns) == 3 * len(things)
+        answers = {}
+        for place, look in things:
+            _, colour, shape = look.split()
+            answers[f"what colour is the {shape} ?"] = colour
+            answers[f"what shape is the {colour} object ?"] = shape
+            answers[f"where is the {shape} ?"] = place
+        assert {turn.question: turn.answer_text for turn in turns} == answers
+
+
+def test_a_moment_is_asked_about_what_its_caption_says() -> None:
+    numbers = set()
+    for seed in range(80):
+        (caption,), turns = parse(draw_moment(Random(seed)))
+        shown = [w for w in split(caption) if w in COLOURS]
+        assert len({turn.question for turn in turns}) == len(turns)
+        for turn in turns:
+            answer = turn.answer_text or turn.options[turn.answer]
+            if "how many" in turn.question:
+                assert answer == COUNT_WORDS[len(shown)]
+                numbers.add(answer)
+            elif re.match("what colour|the .* has which", turn.question):
+                assert answer in shown
+            elif "shape is" in turn.question:
+                assert set(shown) & set(turn.question.split())
+                assert answer in SHAPES
+            else:
+                assert turn.question.startswith("where is")
+    assert len(numbers) >= 3
+
+
+def test_lessons_use_known_words_and_weigh_answers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Scene] = []
+
+    def record(rng: Random) -> Scene:
+        drawn.append(draw_scene(rng))
+        return drawn[-1]
+
+    monkeypatch.setattr(lessons, "draw_scene", record)
+    known = set(words())
+    for seed in range(40):
+        for draw in (draw_list, draw_moment):
+            for text, weight in draw(Random(seed)):
+                assert set(split(text.replace("<eos>", ""))) <= known
+                assert (weight == 3.0) == text.endswith(END)
+                assert (weight == 0.0) == text.endswith(" :")
+        assert drawn[-1].part == "training"
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_happened_to_an_object_is_told_by_the_two_texts(plain: bool) -> None:
+    kinds = set()
+    for seed in range(150):
+        texts, turns = parse(draw_change(Random(seed), plain=plain))
+        before, after = ([w for w in split(text)] for text in texts)
+        for turn in turns:
+            answer = turn.answer_text or turn.options[turn.answer]
+            if "which way" in turn.question:
+                assert answer in DIRECTIONS
+                continue
+            shape = next(w for w in split(turn.question) if w in SHAPES)
+            told = [any(w in text for w in SHAPE_WORDS[shape]) for text in (before, after)]
+            wanted = {"it appears": [False, True], "it disappears": [True, False]}
+            assert told == wanted.get(answer, [True, True])
+            kinds.add(answer)
+    assert kinds == set(EVENT_WORDS.values())
+
+
+def test_one_object_changes_alone() -> None:
+    for seed in range(30):
+        _, turns = parse(draw_change(Random(seed), plain=True, most=1))
+        assert sum("which way" not in turn.question for turn in turns) == 1

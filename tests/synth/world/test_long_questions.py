@@ -1,0 +1,78 @@
+import re
+from collections import Counter
+from random import Random
+
+from tests.synth.world.by_hand import PLACE_NAMES, look, replay, scene
+from tests.synth.world.test_questions import named
+from textreel.data.textual_video import TextualQuestion
+from textreel.synth.world.long_questions import LONG_TYPES, ask_long
+from textreel.synth.world.scene import Event, Scene, draw_scene
+
+
+def answer(facts: Scene, question: TextualQuestion) -> str:
+    text = question.question
+    target = named(facts, text)
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    if question.kind == "whole":
+        kind = "moves" if "move" in text else "changes colour"
+        return str(sum(e.kind == kind and e.target == target for e in facts.events))
+    states = [replay(facts, number)[target] for number in numbers]
+    assert all(state["seen"] for state in states)
+    if question.kind == "moment":
+        (state,) = states
+        return state["colour"] if "colour" in text else PLACE_NAMES[state["place"]]
+    early, late = states
+    assert numbers[1] - numbers[0] >= 0.4 * facts.duration_s
+    changed = [early[what] != late[what] for what in ("colour", "place")]
+    return {
+        (True, True): "both",
+        (True, False): "colour",
+        (False, True): "where it is",
+        (False, False): "nothing",
+    }[tuple(changed)]
+
+
+def test_random_long_scenes_are_answered_again() -> None:
+    rng = Random(6)
+    seen: Counter[str] = Counter()
+    for seconds in (20.0, 60.0, 60.0, 300.0) * 25:
+        facts = draw_scene(rng, seconds=seconds)
+        for question in ask_long(facts, rng):
+            assert question.open_answer == answer(facts, question), (question, facts)
+            assert question.options[question.answer] == question.open_answer
+            assert len(set(question.options)) == 4
+            seen[question.kind] += 1
+    assert set(seen) == set(LONG_TYPES)
+    assert min(seen.values()) > 30
+
+
+def test_nobody_is_asked_about_a_moment_of_change() -> None:
+    events = tuple(Event(float(t), "moves", 0, "right" if t % 4 else "left") for t in (2, 4, 6))
+    facts = scene(look(), events=events, duration_s=7.5)
+    for seed in range(50):
+        for question in ask_long(facts, Random(seed)):
+            for number in re.findall(r"\d+", question.question):
+                assert int(number) not in (2, 4, 6)
+
+
+def test_a_scene_that_changes_all_the_time_has_no_quiet_moment() -> None:
+    events = tuple(Event(t + 0.5, "grows" if t % 2 else "shrinks", 0) for t in range(20))
+    facts = scene(look(), events=events, duration_s=20.0)
+    kinds = {question.kind for seed in range(20) for question in ask_long(facts, Random(seed))}
+    assert kinds == {"whole"}
+
+
+def test_what_is_never_seen_is_not_asked_about() -> None:
+    facts = scene(look(visible=False), duration_s=20.0)
+    kinds = {question.kind for seed in range(20) for question in ask_long(facts, Random(seed))}
+    assert kinds == {"whole"}
+
+
+def test_more_than_three_times_is_not_asked() -> None:
+    events = [
+        Event(float(t), "moves", 0, "right" if t % 4 == 2 else "left") for t in range(2, 18, 2)
+    ]
+    facts = scene(look(), events=events, duration_s=20.0)
+    asked = [q for seed in range(60) for q in ask_long(facts, Random(seed)) if q.kind == "whole"]
+    assert asked
+    assert {q.question for q in asked} == {"how many times does the circle change colour ?"}
