@@ -1,0 +1,1 @@
+"""Answers in, numbers out: scores with their standard errors."""

@@ -1,0 +1,1 @@
+"""Weights in, answers out: a session that answers about any video file."""

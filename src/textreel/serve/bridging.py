@@ -1,0 +1,44 @@
+"""The bridge of a run, built from what lies beside its model."""
+
+from pathlib import Path
+
+from torch import nn
+
+from textreel.features.memory import load_memory
+from textreel.models import bridges
+from textreel.models.encoders import DualEncoder
+from textreel.serve.errors import RunError
+from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
+
+
+def make_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+    """Build the bridge of a run.
+
+    Args:
+        settings: which one.
+        encoder: whose statistics `mean_shift` uses.
+        run: the folder with `memory.safetensors`.
+
+    Raises:
+        RunError: the memory or the statistics that it needs are not there.
+        FingerprintError: a memory of another encoder.
+    """
+    if settings.name == "none":
+        return bridges.Identity()
+    if settings.name == "memory":
+        path = run / MEMORY_FILE
+        if not path.is_file():
+            raise RunError(
+                f"{run} crosses to text by a memory, but has no {MEMORY_FILE}",
+                hint="Copy the file with the run, or build it again with its recipe.",
+            )
+        vectors = load_memory(path, revision=encoder.revision).vectors.float()
+        return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
+    statistics = encoder.statistics
+    if statistics is None:
+        raise RunError(
+            f"{run} crosses to text by mean-shift, but the encoder {encoder.name} has no stored "
+            f"means",
+            hint="Measure and store them beside the encoder, or train with another bridge.",
+        )
+    return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)

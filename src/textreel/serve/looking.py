@@ -1,0 +1,126 @@
+"""Looking: from whatever shows something to features that the decoder can read.
+
+a video file  --read_clip-->  Clip  --picture tower-->  Features (image)
+a story .txt  --one frame a line-->  --text tower-->    Features (text)
+Features      made before, by the same encoder          as they are
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from textreel.data.textual_video import TextualVideo
+from textreel.features.encode import encode_clips, encode_textual_videos
+from textreel.media.clip import Clip, SoundStatus
+from textreel.media.decode import decode_clip
+from textreel.media.sampling import SamplingSpec
+from textreel.models.batch import Features
+from textreel.models.encoders import DualEncoder
+from textreel.serve.errors import EncoderMismatchError, NothingToSeeError
+from textreel.serve.story import is_story, read_story
+from textreel.serve.words import unknown_words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Seen:
+    """What was looked at, ready for any number of questions.
+
+    Attributes:
+        source: its name, for messages and answers.
+        features: (T, 1, F); modality `image` for a video, `text` for a story.
+        sound_status: what became of its sound.
+        clip: the frames that were looked at; None for a story and for ready features.
+        unknown_words: words of a story that the text tower does not know.
+        notes: what the reader of an answer should know about the looking.
+    """
+
+    source: str
+    features: Features
+    sound_status: SoundStatus = "absent"
+    clip: Clip | None = None
+    unknown_words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Seen({self.source!r}, {self.features!r}, sound {self.sound_status})"
+
+
+Video = str | Path | Clip | TextualVideo | Features | Seen
+"""What a question can be about."""
+
+
+def look(video: Video, *, encoder: DualEncoder, sampling: SamplingSpec) -> Seen:
+    """Return the features of a video, a story, or something looked at before.
+
+    Args:
+        video: a media file's path, or a story's (`.txt`); a clip or a textual video; features made
+            by `encoder`.
+        encoder: the run's.
+        sampling: which frames of a file are looked at.
+
+    Raises:
+        MediaError: the file cannot be read as video; its kinds name the cause.
+        StoryError: the text holds no frames.
+        NothingToSeeError: the file has sound but no picture.
+        EncoderMismatchError: features of another encoder.
+    """
+    if isinstance(video, Features):
+        video = Seen(source="the features", features=video)
+    if isinstance(video, Seen):
+        made = video.features
+        check_revision(made.encoder, made.revision, encoder=encoder, what=video.source)
+        return video
+    if isinstance(video, str | Path) and is_story(video):
+        video = read_story(video)
+    if isinstance(video, TextualVideo):
+        return _read(video, encoder)
+    if isinstance(video, Clip):
+        return _watch(video, encoder, wanted=None)
+    decoded = decode_clip(video, sampling)
+    return _watch(decoded.clip, encoder, wanted=sampling.num_frames, notes=decoded.notes)
+
+
+def check_revision(name: str, revision: str, *, encoder: DualEncoder, what: str) -> None:
+    """Refuse features, or a run trained on features, of another encoder.
+
+    Raises:
+        EncoderMismatchError: naming both sides.
+    """
+    if revision != encoder.revision:
+        raise EncoderMismatchError(
+            f"{what} were made by {name or 'an encoder without a name'} (revision "
+            f"{revision or 'unknown'}), but the encoder at hand is {encoder.name} (revision "
+            f"{encoder.revision})",
+            hint="Use the encoder that the run was trained on, or encode and train again.",
+        )
+
+
+def _watch(
+    clip: Clip, encoder: DualEncoder, *, wanted: int | None, notes: tuple[str, ...] = ()
+) -> Seen:
+    if not len(clip.frames):
+        raise NothingToSeeError(
+            f"{clip.source} shows nothing: it has 0 frames, and its sound is {clip.sound_status}",
+            hint="This run has eyes only; give it a file with pictures.",
+        )
+    (_, features), *_ = encode_clips([(clip.source, clip)], encoder)
+    if wanted is not None and len(clip.frames) < wanted:
+        notes += (f"saw {len(clip.frames)} of {wanted} frames: the file shows no more",)
+    return Seen(
+        source=clip.source,
+        features=features,
+        sound_status=clip.sound_status,
+        clip=clip,
+        notes=notes,
+    )
+
+
+def _read(story: TextualVideo, encoder: DualEncoder) -> Seen:
+    (_, features), *_ = encode_textual_videos([story], encoder)
+    path = encoder.path / "tokenizer.json"
+    words: list[str] = []
+    if path.is_file():
+        captions = [frame.caption for frame in story.frames]
+        words = unknown_words(captions, tokenizer=Tokenizer.from_file(str(path)))
+    return Seen(source=story.id, features=features, unknown_words=tuple(words))

@@ -1,0 +1,203 @@
+"""The files of a run that answering needs beside the model's own.
+
+    config.json, model.safetensors   written by `TrackLM.save_pretrained`
+    run.json                         encoder, prompt template, bridge, what the model knows
+    sampling.json                    which frames of a video are looked at
+    memory.safetensors               text vectors, where the bridge is a memory
+
+Frames must be read at test time as they were in training and evaluation: that is why all of this is
+stored in the run, and nothing of it is an option of a question.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from textreel.data.files import check_header, make_header, write_atomic
+from textreel.data.prompt import PromptTemplate
+from textreel.features.memory import Memory, save_memory
+from textreel.media.sampling import SamplingSpec
+from textreel.models.decoder import EMBEDDED, locate
+from textreel.models.track_lm import TrackLM
+from textreel.serve.errors import RunError
+
+BridgeName = Literal["none", "memory", "mean_shift"]
+BRIDGES: tuple[str, ...] = get_args(BridgeName)
+
+SHIPPED = "tiny"
+"""The name of the run that comes with the package; a folder of that name is `./tiny`."""
+MEMORY_FILE = "memory.safetensors"
+_KIND = "run"
+_RUN_FILE, _SAMPLING_FILE = "run.json", "sampling.json"
+_NEEDED = ("config.json", "model.safetensors", _RUN_FILE, _SAMPLING_FILE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BridgeSettings:
+    """How features of pictures cross to where the text features lie.
+
+    Attributes:
+        name: `none`, `memory` or `mean_shift`.
+        temperature: of a memory's softmax (published: 0.01).
+        top_k: only the k nearest rows of a memory; None: all.
+    """
+
+    name: BridgeName = "none"
+    temperature: float = 0.01
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in BRIDGES:
+            raise RunError(f"unknown bridge {self.name!r}", hint=f"one of {', '.join(BRIDGES)}")
+        if self.name != "memory" and (self.temperature, self.top_k) != (0.01, None):
+            raise RunError(f"temperature and top_k have no effect on the bridge {self.name!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSettings:
+    """What turns a trained model into one that answers about files.
+
+    Attributes:
+        encoder: where the encoder is: `embedded:` and a path below the package's assets, a folder
+            (a relative one is looked for in the run's folder first), or a Hugging Face id.
+        template: the words around video and question in training.
+        sampling: which frames were looked at in evaluation.
+        bridge: applied to frames of videos, never to stories.
+        knows: all that the model has ever met, in words; said with every answer. Empty where no
+            such limit is known.
+    """
+
+    encoder: str
+    template: PromptTemplate
+    sampling: SamplingSpec
+    bridge: BridgeSettings = BridgeSettings()
+    knows: str = ""
+
+
+def save_run(
+    run: str | Path, model: TrackLM, settings: RunSettings, *, memory: Memory | None = None
+) -> None:
+    """Write everything that `load` needs into a run's folder; other files in it stay.
+
+    Each file is written atomically, `run.json` last: before that the folder is no run.
+
+    Args:
+        run: the folder; made if needed.
+        model: trained on features of `settings.encoder`; its config says which revision.
+        settings: the rest.
+        memory: of the bridge `memory`, and of no other.
+
+    Raises:
+        RunError: a memory that is missing, of no use, or of another encoder than the model's.
+    """
+    if (settings.bridge.name == "memory") != (memory is not None):
+        has = "no memory" if memory is None else "a memory"
+        raise RunError(f"{run}: {has} was given for the bridge {settings.bridge.name!r}")
+    wanted = model.config.encoder_revision
+    if memory is not None and memory.revision != wanted:
+        raise RunError(
+            f"{run}: the memory is of {memory.encoder} (revision {memory.revision}), but the "
+            f"model was trained on features of revision {wanted}",
+            hint="Build the memory with the model's own encoder.",
+        )
+    model.save_pretrained(run)
+    if memory is not None:
+        save_memory(
+            Path(run) / MEMORY_FILE,
+            memory.vectors,
+            encoder=memory.encoder,
+            revision=memory.revision,
+            make_up=memory.make_up,
+        )
+    save_settings(run, settings)
+
+
+def save_settings(run: str | Path, settings: RunSettings) -> None:
+    """Write `run.json` and `sampling.json` into a run's folder, each atomically.
+
+    An encoder that is a folder is written relative to the run's, so that both can move together.
+    """
+    folder = Path(run)
+    values = {
+        "encoder": _portable(settings.encoder, folder),
+        "bridge": asdict(settings.bridge),
+        "template": asdict(settings.template),
+        "knows": settings.knows,
+    }
+    text = json.dumps(make_header(_KIND, **values), indent=2, ensure_ascii=False)
+    write_atomic(folder / _SAMPLING_FILE, settings.sampling.to_json() + "\n")
+    write_atomic(folder / _RUN_FILE, text + "\n")
+
+
+def load_settings(run: str | Path) -> RunSettings:
+    """Read what `save_settings` wrote.
+
+    Raises:
+        RunError: a file or a field is missing or unknown.
+        FormatError: not a run, or one written by a newer version.
+        SamplingError: `sampling.json` holds no sampling rule.
+    """
+    folder = Path(run)
+    path = folder / _RUN_FILE
+    header = dict(check_header(_read_json(path), kind=_KIND, path=path))
+    values = {k: v for k, v in header.items() if k not in ("format", "kind", "version")}
+    wanted = {"encoder", "bridge", "template", "knows"}
+    if odd := sorted(values.keys() ^ wanted):
+        raise RunError(f"{path}: missing or unknown fields: {', '.join(odd)}")
+    return RunSettings(
+        encoder=values["encoder"],
+        template=PromptTemplate(**_known(values["template"], PromptTemplate, path)),
+        bridge=BridgeSettings(**_known(values["bridge"], BridgeSettings, path)),
+        sampling=SamplingSpec.from_json((folder / _SAMPLING_FILE).read_text(encoding="utf-8")),
+        knows=values["knows"],
+    )
+
+
+def find_run(run: str | Path) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        run: a folder; `tiny` for the run that comes with the package; or `embedded:` and a path
+            below the package's assets.
+
+    Raises:
+        RunError: no such folder, or files of a run are missing in it.
+    """
+    name = f"{EMBEDDED}{SHIPPED}/run" if str(run) == SHIPPED else str(run)
+    folder = Path(locate(name)).expanduser()
+    way_out = f"Give the folder that a training wrote, or `{SHIPPED}` for the run that is shipped."
+    if not folder.is_dir():
+        raise RunError(f"there is no run {run}: no such folder ({folder})", hint=way_out)
+    if missing := [file for file in _NEEDED if not (folder / file).is_file()]:
+        raise RunError(
+            f"{folder} is not a finished run: it lacks {', '.join(missing)}",
+            hint=f"Finish its training with the command that began it. {way_out}",
+        )
+    return folder
+
+
+def _portable(encoder: str, run: Path) -> str:
+    if not Path(encoder).is_dir():
+        return encoder
+    return os.path.relpath(Path(encoder).resolve(), run.resolve()).replace(os.sep, "/")
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is not JSON: {error}") from error
+
+
+def _known(values: object, kind: type[Any], path: Path) -> Mapping[str, Any]:
+    names = {field.name for field in fields(kind)}
+    if not isinstance(values, dict) or values.keys() != names:
+        given = values.keys() if isinstance(values, dict) else set()
+        raise RunError(
+            f"{path}: {kind.__name__} has missing or unknown fields: "
+            f"{', '.join(sorted(given ^ names))}"
+        )
+    return values
