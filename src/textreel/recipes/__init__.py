@@ -1,0 +1,1 @@
+"""Whole runs as Python functions: the demo, the tiny models, the benchmarks."""

@@ -1,0 +1,94 @@
+"""Exam questions put to a model: prompts in, `ChoiceRow`s out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from textreel.data.collate import Collator
+from textreel.data.prompt import Turn
+from textreel.data.textual_video import TextualQuestion
+from textreel.evaluate.rows import ChoiceRow
+from textreel.models.batch import Features
+from textreel.models.track_lm import TrackLM
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExamItem:
+    """One question about one video.
+
+    Attributes:
+        id: unique in its exam.
+        video_id: whose features answer it.
+        question: the question.
+    """
+
+    id: str
+    video_id: str
+    question: TextualQuestion
+
+
+def answer_exam(
+    model: TrackLM,
+    collator: Collator,
+    items: Sequence[ExamItem],
+    features: Mapping[str, Features] | None,
+    *,
+    captions: Mapping[str, Sequence[str]] | None = None,
+) -> list[ChoiceRow]:
+    """Choose an option for every question, through the model's own bridge.
+
+    Args:
+        model: scored as it is; its `bridge` is applied.
+        collator: the model's.
+        items: the questions.
+        features: by video id; None: the model gets no video.
+        captions: by video id, lines of text to read before the question.
+
+    Returns:
+        A row per question, in order.
+    """
+    choices = collator.encode_choices(
+        [
+            collator.write(
+                item.id,
+                turns=[
+                    Turn(
+                        task="choice",
+                        question=item.question.question,
+                        options=item.question.options,
+                    )
+                ],
+                video=features is not None,
+                context=() if captions is None else captions[item.video_id],
+            )
+            for item in items
+        ]
+    )
+    order = sorted(range(len(items)), key=lambda i: len(choices[i].prompt.token_ids))
+    rows: dict[int, ChoiceRow] = {}
+    for start in range(0, len(order), BATCH_SIZE):
+        part = order[start : start + BATCH_SIZE]
+        batch = collator.collate(
+            [
+                (choices[i].prompt, None if features is None else features[items[i].video_id])
+                for i in part
+            ]
+        )
+        scores = model.score(batch, [choices[i].options for i in part])
+        for i, score in zip(part, scores, strict=True):
+            rows[i] = _row(items[i], score.best, tuple(score.probabilities().tolist()))
+    return [rows[i] for i in range(len(items))]
+
+
+def _row(item: ExamItem, chosen: int, probabilities: tuple[float, ...]) -> ChoiceRow:
+    return ChoiceRow(
+        question_id=item.id,
+        video_id=item.video_id,
+        kind=item.question.kind,
+        answer=item.question.answer,
+        chosen=chosen,
+        num_options=len(item.question.options),
+        probabilities=probabilities,
+        prompt=item.question.question,
+    )

@@ -1,0 +1,208 @@
+"""The harness of every `bench NAME`: sides in interleaved rounds, CPU and wall seconds, ratios.
+
+Sides take turns, and every second round goes in the opposite order, so that a machine that slows
+down or is shared disturbs all of them alike. CPU seconds are those of this process, all threads
+together, and of the processes it started and saw end; they are what ratios are made of, for wall
+time measures the neighbours too.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How long one side took, a value per round.
+
+    Attributes:
+        side: its name.
+        cpu_s: CPU seconds of each round.
+        wall_s: wall seconds of each round.
+        median_cpu_s: median of `cpu_s`.
+        median_wall_s: median of `wall_s`.
+        spread: (largest - smallest) / median of `cpu_s`.
+    """
+
+    side: str
+    cpu_s: tuple[float, ...]
+    wall_s: tuple[float, ...]
+    median_cpu_s: float
+    median_wall_s: float
+    spread: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchCase:
+    """One comparison.
+
+    Attributes:
+        name: what is compared.
+        settings: sizes, JSON values.
+        timings: of each side, ours first.
+        cpu_ratios: other side's median CPU seconds over ours; above 1 ours is faster.
+        wall_ratios: the same in wall seconds.
+        differences: largest differences between the sides' numbers, by name.
+        notes: measured parts that explain a ratio, by name.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    timings: tuple[Timing, ...]
+    cpu_ratios: Mapping[str, float]
+    wall_ratios: Mapping[str, float]
+    differences: Mapping[str, float]
+    notes: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchReport:
+    """All cases of one bench, and the machine.
+
+    Attributes:
+        format: version of this shape.
+        bench: its name.
+        torch: version.
+        threads: of torch, the same on all sides.
+        machine: processor architecture and vector instructions.
+        cases: the comparisons.
+        remarks: what holds for all of them, one sentence each.
+    """
+
+    format: int
+    bench: str
+    torch: str
+    threads: int
+    machine: str
+    cases: tuple[BenchCase, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def cpu_seconds() -> float:
+    """Return CPU seconds of this process and of its children that ended (those to 10 ms)."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
+
+
+def compare(
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    fewer: Mapping[str, int] | None = None,
+) -> tuple[Timing, ...]:
+    """Time each side once a round.
+
+    Args:
+        sides: by name, ours first; each call does the same work. Each should have been called once
+            before, so that nothing is built within the first round.
+        rounds: at least 1.
+        fewer: sides that take part in the first rounds only, in how many.
+
+    Raises:
+        ValueError: no rounds, or no sides.
+    """
+    last = dict.fromkeys(sides, rounds) | dict(fewer or {})
+    if min(last.values(), default=0) < 1:
+        raise ValueError(
+            f"{len(sides)} sides in {min(last.values(), default=rounds)} rounds: both must be at "
+            f"least 1"
+        )
+    cpu_s: dict[str, list[float]] = {side: [] for side in sides}
+    wall_s: dict[str, list[float]] = {side: [] for side in sides}
+    for number in range(rounds):
+        order = [side for side in sides if number < last[side]]
+        for side in order[:: 1 if number % 2 == 0 else -1]:
+            wall, cpu = time.perf_counter(), cpu_seconds()
+            sides[side]()
+            cpu_s[side].append(cpu_seconds() - cpu)
+            wall_s[side].append(time.perf_counter() - wall)
+    return tuple(_timing(side, cpu_s[side], wall_s[side]) for side in sides)
+
+
+def _timing(side: str, cpu_s: list[float], wall_s: list[float]) -> Timing:
+    median = statistics.median(cpu_s)
+    return Timing(
+        side=side,
+        cpu_s=tuple(cpu_s),
+        wall_s=tuple(wall_s),
+        median_cpu_s=median,
+        median_wall_s=statistics.median(wall_s),
+        spread=(max(cpu_s) - min(cpu_s)) / median if median else 0.0,
+    )
+
+
+def make_case(
+    name: str,
+    timings: tuple[Timing, ...],
+    *,
+    settings: Mapping[str, Any],
+    differences: Mapping[str, float],
+    notes: Mapping[str, float],
+) -> BenchCase:
+    """Return a comparison with the ratios of all other sides to the first."""
+    ours, *others = timings
+    return BenchCase(
+        name=name,
+        settings=settings,
+        timings=timings,
+        cpu_ratios={other.side: other.median_cpu_s / ours.median_cpu_s for other in others},
+        wall_ratios={other.side: other.median_wall_s / ours.median_wall_s for other in others},
+        differences=differences,
+        notes=notes,
+    )
+
+
+def make_report(
+    bench: str, cases: tuple[BenchCase, ...], *, remarks: tuple[str, ...] = ()
+) -> BenchReport:
+    """Return the report of `bench` on this machine."""
+    return BenchReport(
+        format=FORMAT,
+        bench=bench,
+        torch=str(torch.__version__),
+        threads=torch.get_num_threads(),
+        machine=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        cases=cases,
+        remarks=remarks,
+    )
+
+
+def _train() -> BenchReport:
+    from textreel.recipes.bench_train import run_bench_train
+
+    return run_bench_train()
+
+
+def _scoring() -> BenchReport:
+    from textreel.recipes.bench_scoring import run_bench_scoring
+
+    return run_bench_scoring()
+
+
+def _decode() -> BenchReport:
+    from textreel.recipes.bench_decode import run_bench_decode
+
+    return run_bench_decode()
+
+
+def _encode() -> BenchReport:
+    from textreel.recipes.bench_encode import run_bench_encode
+
+    return run_bench_encode()
+
+
+BENCHES: dict[str, Callable[[], BenchReport]] = {
+    "train": _train,
+    "scoring": _scoring,
+    "decode": _decode,
+    "encode": _encode,
+}
+"""Every bench by name; what each compares stands in its own module's header."""

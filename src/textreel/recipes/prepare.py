@@ -1,0 +1,170 @@
+"""From a recipe to what training needs: textual videos, their features, the model, its collator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from textreel.data.collate import Collator
+from textreel.data.templates import TEMPLATES
+from textreel.data.textual_jsonl import read_videos
+from textreel.data.textual_video import TextualVideo
+from textreel.data.textvid import read_textvid
+from textreel.features.encode_store import fill_textual, textual_fingerprint
+from textreel.features.store import FeatureStore
+from textreel.models.adapters import AdapterKind
+from textreel.models.batch import Batch, Features
+from textreel.models.config import TrackLMConfig
+from textreel.models.connectors import ConnectorConfig
+from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
+from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.tokenizer import load_tokenizer
+from textreel.models.track_lm import TrackLM
+from textreel.recipes.alignment import FrameCaptions, alignment_data, caption_data
+from textreel.recipes.recipe import AlignRecipe, RecipeError, data_path, is_world, world_count
+from textreel.synth.world.textual import draw_textual_videos
+from textreel.train.contracts import TrainingData
+from textreel.train.staged import StagedData
+
+ENCODE_WINDOW = 1024
+"""Textual videos encoded together; a text that repeats among them is encoded once."""
+DEFAULT_MAX_TOKENS = 2048
+LENGTH_MULTIPLE = 16
+"""Rows are padded to a multiple of this, so that few shapes occur; see `Collator`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """A model with its collator.
+
+    Attributes:
+        model: on the CPU, untrained.
+        collator: of its decoder's tokenizer and the recipe's template.
+    """
+
+    model: TrackLM
+    collator: Collator
+
+
+def read_data(recipe: AlignRecipe) -> list[TextualVideo]:
+    """Read the recipe's textual videos, or write them by the world's grammar.
+
+    Raises:
+        RecipeError: no such file, or no videos in it.
+    """
+    if is_world(recipe.data):
+        return list(draw_textual_videos(world_count(recipe.data), recipe.seed))
+    path = data_path(recipe.data)
+    read = read_textvid if path.suffix == ".json" else read_videos
+    videos = list(read(path))
+    if not videos:
+        raise RecipeError(f"data={recipe.data!r}: no textual videos in it")
+    return videos
+
+
+def open_encoder(recipe: AlignRecipe) -> DualEncoder:
+    """Load the recipe's encoder."""
+    return load_encoder(locate(recipe.encoder))
+
+
+def encode_data(
+    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
+) -> list[Features]:
+    """Encode the text frames of `videos` into a feature store, and read them back.
+
+    A store that is there already goes on where it was killed; one of other texts is refused.
+    """
+    opened = FeatureStore.open_or_create(
+        store,
+        encoder=encoder.name,
+        revision=encoder.revision,
+        sampling=textual_fingerprint(videos, mode=recipe.fuse),
+        feature_dim=encoder.dim,
+    )
+    fill_textual(opened, videos, encoder, mode=recipe.fuse, window=ENCODE_WINDOW)
+    return opened.read_many([video.id for video in videos])
+
+
+def build_learner(
+    recipe: AlignRecipe, encoder: DualEncoder, *, adapter: AdapterKind | None = None
+) -> Learner:
+    """Build the recipe's model around a freshly loaded decoder.
+
+    Args:
+        recipe: decoder, connector and adapter.
+        encoder: whose features are read.
+        adapter: instead of the recipe's.
+    """
+    shape = recipe.connector
+    config = TrackLMConfig(
+        decoder=recipe.decoder,
+        decoder_weights=weight_fingerprint(recipe.decoder),
+        encoder=encoder.name,
+        encoder_revision=encoder.revision,
+        connector=ConnectorConfig(
+            feature_dim=encoder.dim,
+            tokens_per_vector=shape.tokens_per_vector,
+            temporal=shape.temporal,
+            max_frames=shape.max_frames,
+            temporal_std=shape.temporal_std,
+            norm=shape.norm,
+        ),
+        adapter=recipe.adapter if adapter is None else adapter,
+        lora=recipe.lora,
+        gated=recipe.gated,
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    model = TrackLM(load_decoder(recipe.decoder), config, generator=generator)
+    collator = Collator(
+        load_tokenizer(recipe.decoder),
+        TEMPLATES[recipe.template],
+        model.num_soft_tokens,
+        max_tokens=max_positions(model.decoder) or DEFAULT_MAX_TOKENS,
+        multiple=LENGTH_MULTIPLE,
+    )
+    return Learner(model, collator)
+
+
+def build_data(
+    recipe: AlignRecipe,
+    videos: Sequence[TextualVideo],
+    features: Sequence[Features] | None,
+    collator: Collator,
+) -> TrainingData[Batch]:
+    """Return what the recipe trains on: captions of single frames first, then the tasks.
+
+    Args:
+        recipe: mix, batch sizes and seed.
+        videos: with their questions.
+        features: one for each; None: prompts without a video, and no captions of frames.
+        collator: the model's.
+    """
+    tasks = alignment_data(
+        videos,
+        features,
+        collator,
+        mix=recipe.mix,
+        batch_size=recipe.train.batch_size,
+        seed=recipe.seed,
+    )
+    num_captions = round(recipe.captions.share * recipe.train.steps)
+    if features is None or not num_captions:
+        return tasks
+    captions = caption_data(
+        videos,
+        features,
+        collator,
+        captions=recipe.captions,
+        noise=recipe.mix.noise,
+        seed=recipe.seed,
+    )
+    return StagedData(captions, num_captions, tasks)
+
+
+def quarter(recipe: AlignRecipe) -> AlignRecipe:
+    """Return the recipe with a quarter of its steps, none of them on captions of frames."""
+    steps = max(1, recipe.train.steps // 4)
+    warmup = min(recipe.train.warmup // 4, steps - 1)
+    train = replace(recipe.train, steps=steps, warmup=warmup, restarts=())
+    return replace(recipe, train=train, captions=FrameCaptions())

@@ -1,0 +1,222 @@
+"""`AlignRecipe`: an alignment on textual videos, whole, as JSON values.
+
+A recipe is what `textreel train` repeats: `recipe.json` in every run folder holds it resolved.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from textreel.data.templates import TEMPLATES
+from textreel.features.fuse import FuseMode
+from textreel.models.adapters import AdapterKind, GatedConfig, LoraSettings
+from textreel.recipes.alignment import FrameCaptions, TaskMix
+from textreel.train.config import TrainConfig
+
+WORLD = "world:"
+"""Prefix of data that the world's grammar writes: `world:3000`."""
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be run as it is.
+
+    Attributes:
+        exit_code: what the command line exits with.
+        hint: the way out.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectorShape:
+    """The connector, but for the encoder's width; see `models.connectors.ConnectorConfig`.
+
+    The defaults are TOPA's.
+    """
+
+    tokens_per_vector: int = 1
+    temporal: Literal["table", "time", "none"] = "table"
+    max_frames: int = 10
+    temporal_std: float = 1.0
+    norm: Literal["none", "layer", "rms"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlignRecipe:
+    """An alignment of a frozen decoder on textual videos.
+
+    Attributes:
+        name: of the recipe.
+        decoder: directory, Hugging Face id, or `embedded:tiny/decoder`.
+        encoder: directory, Hugging Face id, or `embedded:tiny/towers`.
+        data: `world:N` for N textual videos of the world's grammar, or the path of a TextVid JSON
+            or of textual videos as JSON lines.
+        template: key of `data.templates.TEMPLATES`.
+        num_frames: frames of a real video at inference.
+        seed: of data, weights and order.
+        fuse: which texts of a frame are fused.
+        connector: its shape.
+        adapter: what the decoder learns with.
+        lora: for `adapter="lora"`.
+        gated: for `adapter="gated"`.
+        mix: the tasks.
+        captions: a first stage on captions of single frames; none by default, as published.
+        train: how long and how fast.
+        knows: all that the model has ever met, in words; said with every answer.
+    """
+
+    name: str
+    decoder: str
+    encoder: str
+    data: str
+    train: TrainConfig
+    template: str = "topa"
+    num_frames: int = 10
+    seed: int = 0
+    fuse: FuseMode = "caption+objects"
+    connector: ConnectorShape = field(default_factory=ConnectorShape)
+    adapter: AdapterKind = "gated"
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    gated: GatedConfig = field(default_factory=GatedConfig)
+    mix: TaskMix = field(default_factory=TaskMix)
+    captions: FrameCaptions = field(default_factory=FrameCaptions)
+    knows: str = ""
+
+    def __post_init__(self) -> None:
+        if self.template not in TEMPLATES:
+            raise RecipeError(
+                f"unknown template {self.template!r}", hint=f"one of {', '.join(TEMPLATES)}"
+            )
+        if self.num_frames < 1:
+            raise RecipeError(f"num_frames={self.num_frames} must be at least 1")
+        slots = self.connector.max_frames
+        if self.connector.temporal == "table" and self.num_frames > slots:
+            raise RecipeError(
+                f"num_frames={self.num_frames}, but the connector has {slots} temporal slots",
+                hint="raise connector.max_frames, or set connector.temporal=time",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        return asdict(self)
+
+
+_READER = TypeAdapter(AlignRecipe)
+
+
+def read_recipe(values: dict[str, Any]) -> AlignRecipe:
+    """Build a recipe from JSON values.
+
+    Raises:
+        RecipeError: a field is missing, unknown or of the wrong kind; the message names it.
+    """
+    try:
+        recipe = _READER.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"{part}: " for part in first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        raise RecipeError(
+            f"recipe: {place}{cause or first['msg']}", hint=getattr(cause, "hint", "")
+        ) from error
+    _refuse_unknown(values, recipe.to_json(), place="")
+    return recipe
+
+
+def _refuse_unknown(values: dict[str, Any], known: dict[str, Any], *, place: str) -> None:
+    for name, value in values.items():
+        if name not in known:
+            raise RecipeError(
+                f"recipe: there is no field '{place}{name}'", hint=_nearest(name, list(known))
+            )
+        if isinstance(value, dict):
+            _refuse_unknown(value, known[name], place=f"{place}{name}.")
+
+
+def with_settings(recipe: AlignRecipe, settings: list[str]) -> AlignRecipe:
+    """Return the recipe with `stage.field=value` settings applied.
+
+    Args:
+        recipe: what to change.
+        settings: such as `train.steps=50`; values are JSON, or text where they are not.
+
+    Raises:
+        RecipeError: not of that form, or a field that does not exist; the nearest one is named.
+    """
+    values = recipe.to_json()
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {setting}: not of the form field=value")
+        _put(values, path.strip(), _value(text), setting)
+    return read_recipe(values)
+
+
+def _put(values: dict[str, Any], path: str, value: object, setting: str) -> None:
+    *parents, last = path.split(".")
+    here: Any = values
+    for name in parents:
+        here = here[_field(here, name, setting)]
+    here[_field(here, last, setting)] = value
+
+
+def _field(values: object, name: str, setting: str) -> str:
+    known = list(values) if isinstance(values, dict) else []
+    if name in known:
+        return name
+    raise RecipeError(f"--set {setting}: there is no field {name!r}", hint=_nearest(name, known))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are: {', '.join(known)}" if known else "it is a plain value, without fields"
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def is_world(data: str) -> bool:
+    """Return whether `data` names the world's grammar."""
+    return data.startswith(WORLD)
+
+
+def world_count(data: str) -> int:
+    """Return N of `world:N`.
+
+    Raises:
+        RecipeError: N is no number above 0.
+    """
+    number = data.removeprefix(WORLD)
+    if not number.isdecimal() or int(number) < 1:
+        raise RecipeError(f"data={data!r}: after `{WORLD}` stands how many videos, such as 3000")
+    return int(number)
+
+
+def data_path(data: str) -> Path:
+    """Return the file of textual videos.
+
+    Raises:
+        RecipeError: it is not there.
+    """
+    path = Path(data)
+    if not path.is_file():
+        raise RecipeError(
+            f"data={data!r}: no such file",
+            hint=f"give a TextVid JSON, textual videos as JSON lines, or {WORLD}3000",
+        )
+    return path
