@@ -1,0 +1,88 @@
+"""`textreel ask`: one question about a video file, a story, or both."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textreel.cli.errors import OptionError
+from textreel.cli.output import JsonOption, emit
+
+if TYPE_CHECKING:
+    from textreel.models.answer import Answer
+    from textreel.serve.session import Comparison
+
+BAR_COLUMNS = 30
+
+
+def ask(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder, or `tiny`: the package's own.")
+    ],
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A video, or a story.txt, one frame a line.")
+    ],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask.")],
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Choose among these; give it again.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="VIDEO", help="Ask this too; the other is a story.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Longest answer in free words.")
+    ] = 32,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
+    ] = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Answer QUESTION about VIDEO; with --option as a choice with probabilities."""
+    check_device(device)
+    from textreel.serve.session import load
+
+    session = load(run, device=device)
+    if compare is None:
+        answer = session.ask(video, question, options=option, max_new_tokens=max_new_tokens)
+        emit(answer, as_json=as_json, text=describe(answer))
+        return
+    both = session.compare(video, compare, question, options=option, max_new_tokens=max_new_tokens)
+    emit(both, as_json=as_json, text=describe_both(both))
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know or this machine does not have.
+
+    Raises:
+        OptionError: naming the devices that there are.
+    """
+    import torch
+
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    known = {*there, *(place.split(":")[0] for place in there)}
+    if name not in known:
+        raise OptionError(
+            f"--device {name} is not on this machine", hint=f"there are: {', '.join(there)}"
+        )
+
+
+def describe(answer: "Answer") -> str:
+    """Return an answer as lines for people: the answer, its odds, and what it rests on."""
+    lines = [answer.text or "(no words)"]
+    width = max(map(len, answer.options), default=0)
+    for option, probability in zip(answer.options, answer.probabilities, strict=True):
+        bar = "#" * round(BAR_COLUMNS * probability)
+        lines.append(f"  {option:<{width}}  {probability:6.1%}  {bar}".rstrip())
+    times = " ".join(f"{time_s:.2f}" for time_s in answer.frame_times_s)
+    lines.append(f"saw     {len(answer.frame_times_s)} frames, at {times} s")
+    lines.append(f"sound   {answer.sound_status}")
+    lines.append(f"through {answer.encoder}, bridge {answer.bridge}")
+    return "\n".join(lines + ([f"note    {answer.note}"] if answer.note else []))
+
+
+def describe_both(both: "Comparison") -> str:
+    """Return the answers about a story and a video, one below the other."""
+    verdict = "the same answer" if both.agree else "different answers"
+    told, shown = describe(both.story), describe(both.video)
+    return f"told, in words: {told}\n\nshown, as video: {shown}\n\n{verdict}"

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from textreel.cli.app import run
+from textreel.recipes.recipe import AlignRecipe
+from textreel.recipes.topa import topa_tiny
+from textreel.train.result import TrainResult
+
+RESULT = TrainResult(
+    steps=3,
+    loss=1.25,
+    evaluations=(),
+    weights_sha256="ab",
+    precision="fp32",
+    attention="sdpa",
+    threads=1,
+    checkpoint="checkpoints/step-00000003",
+    resumed_at=None,
+    seconds=0.5,
+)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[AlignRecipe, Path, bool]]:
+    calls = []
+
+    def run_recipe(recipe: AlignRecipe, out: Path, *, show, inexact: bool) -> TrainResult:
+        show("align", 3, 3, "loss 1.250")
+        calls.append((recipe, out, inexact))
+        return RESULT
+
+    monkeypatch.setattr("textreel.recipes.training.run_recipe", run_recipe)
+    return calls
+
+
+def test_a_recipe_is_trained_with_its_settings(trained, capsys) -> None:
+    settings = ["--set", "train.steps=30", "--set", "seed=5"]
+    assert run(["train", "topa_tiny", "--out", "there", *settings, "--inexact"]) == 0
+    [(recipe, out, inexact)] = trained
+    assert (recipe.train.steps, recipe.seed) == (30, 5)
+    assert recipe.decoder == topa_tiny().decoder
+    assert (out, inexact) == (Path("there"), True)
+    said = capsys.readouterr()
+    assert said.out == "topa_tiny: loss 1.250 after 3 steps -> there\n"
+    assert said.err == "textreel: align 3/3 loss 1.250\n"
+
+
+def test_json_is_one_object(trained, capsys) -> None:
+    assert run(["train", "topa_tiny", "--out", "there", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["steps"], said["loss"], said["resumed_at"]) == (3, 1.25, None)
+    assert trained[0][0] == topa_tiny()
+
+
+def test_a_runs_recipe_is_repeated(trained, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps({**topa_tiny().to_json(), "seed": 8}))
+    assert run(["-q", "train", str(path), "--out", "there"]) == 0
+    assert trained[0][0].seed == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["nope"], "there is no recipe 'nope'", "one of topa_tiny, topa_modern, or the recipe"),
+        (
+            ["topa_tiny", "--set", "train.step=5"],
+            "--set train.step=5: there is no field 'step'",
+            "did you mean 'steps'?",
+        ),
+        (
+            ["topa_tiny", "--set", "template=x"],
+            "recipe: unknown template 'x'",
+            "one of topa, topa-llama3, topa-star, topa-dialogue, tiny",
+        ),
+    ],
+)
+def test_what_cannot_be_run_exits_2_with_the_way_out(
+    arguments: list[str], message: str, hint: str, trained, capsys
+) -> None:
+    assert run(["train", *arguments, "--out", "there"]) == 2
+    assert trained == []
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second = said.err.splitlines()
+    assert first == f"textreel: {message}"
+    assert second.strip().startswith(hint)
+
+
+def test_data_that_are_not_there_exit_2(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    arguments = ["topa_tiny", "--set", "data=gone.json", "--out", str(out)]
+    assert run(["-q", "train", *arguments]) == 2
+    assert "data='gone.json': no such file" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_run_needs_a_place(capsys) -> None:
+    assert run(["train", "topa_tiny"]) == 2
+    assert capsys.readouterr().err.startswith("textreel: Missing option '--out'.\n")
