@@ -1,6 +1,6 @@
 """Exams of the demo: scenes as features, rendered in memory or written as mp4 and read again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from textreel.data.textual_video import TextualFrame, TextualVideo
-from textreel.features.encode import encode_clips, encode_textual_videos
+from textreel.features.encode import encode_clips, encode_textual_videos, windows
 from textreel.media.clip import Clip
 from textreel.media.decode import read_clip
 from textreel.media.sampling import SamplingSpec
@@ -127,13 +127,13 @@ def write_videos(scenes: Sequence[Scene], folder: Path, *, tick: Tick) -> dict[s
 def read_features(
     paths: Mapping[str, Path], encoder: DualEncoder, sampling: SamplingSpec, *, tick: Tick
 ) -> dict[str, Features]:
-    """Decode every file, and encode its frames with the picture tower."""
+    """Decode every file, and encode its frames with the picture tower; a window at a time."""
 
-    def clips() -> list[tuple[str, Clip]]:
+    def clips() -> Iterator[tuple[str, Clip]]:
         with ThreadPoolExecutor(WORKERS) as pool:
-            return list(
-                zip(paths, pool.map(lambda p: read_clip(p, sampling), paths.values()), strict=True)
-            )
+            for ids in windows(paths, ENCODE_TOGETHER):
+                read = pool.map(lambda id: read_clip(paths[id], sampling), ids)
+                yield from zip(ids, read, strict=True)
 
     features = {}
     for done, (id, found) in enumerate(encode_clips(clips(), encoder, window=ENCODE_TOGETHER), 1):
