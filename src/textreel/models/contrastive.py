@@ -11,7 +11,7 @@ pairs:
 
 Without the last part the towers tell captions apart in some ten dimensions, folded so that no
 linear connector can read them: a linear probe found the colour of a shape in .40 of pictures where
-the towers found the caption of .98 (docs/LOG.md). Noise makes what is named stand out far enough to
+the towers found the caption of .96 (docs/LOG.md). Noise makes what is named stand out far enough to
 survive the noise of the alignment.
 
 The sound tower comes after, tied to the finished *picture* tower; no word ever meets a sound. Pairs
