@@ -76,6 +76,22 @@ def test_rows_are_padded_to_a_multiple_but_never_beyond_the_longest_row_allowed(
     assert (batch.labels[0, 9:] == -100).all()
 
 
+def test_a_template_may_put_text_after_every_frame() -> None:
+    template = replace(TEMPLATE, frame_tail="left :")
+    collate = Collator(word_tokenizer(), template, lambda frames: 2 * frames, max_tokens=19)
+    record = collate.encode(collate.write("v", turns=[WHERE]), num_frames=2)
+    batch = collate.collate([(record, features(2))])
+    frame = [ID["<pad>"], ID["<pad>"], *ids("left :")]
+    rest = ids("question : where ? answer : left <eos>")
+    assert batch.input_ids.tolist() == [[*ids("<bos> video :"), *frame, *frame, *rest]]
+    assert batch.video_slots.int().tolist() == [[0] * 3 + [1, 1, 0, 0] * 2 + [0] * len(rest)]
+    assert batch.labels[0, :-2].tolist() == [-100] * 17
+    with pytest.raises(PromptTooLongError, match=r"v: 23 tokens \(12 of them for the video\)"):
+        collate.encode(collate.write("v", turns=[WHERE]), num_frames=3)
+    with pytest.raises(PromptTooLongError, match=r"v: 23 tokens \(12 of them for the video\)"):
+        collate.collate([(record, features(3))])
+
+
 def test_a_batch_without_video_has_no_features() -> None:
     collate = collator()
     record = collate.encode(collate.write("v", turns=[WHERE], video=False))

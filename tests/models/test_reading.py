@@ -14,10 +14,16 @@ class Certain(nn.Module):
     def __init__(self, sure: float) -> None:
         super().__init__()
         self.sure = sure
+        self.words = nn.Embedding.from_pretrained(torch.eye(5))
+        self.read = torch.empty(0)
 
-    def forward(self, *, input_ids: Tensor, use_cache: bool) -> SimpleNamespace:
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.words
+
+    def forward(self, *, inputs_embeds: Tensor, use_cache: bool) -> SimpleNamespace:
         assert not use_cache
-        return SimpleNamespace(logits=self.sure * torch.eye(5)[(input_ids + 1) % 5])
+        self.read = inputs_embeds
+        return SimpleNamespace(logits=self.sure * inputs_embeds.roll(1, dims=-1))
 
 
 def batch(ids: list[list[int]], weights: list[list[float]]) -> WeightedBatch:
@@ -50,3 +56,21 @@ def test_a_batch_counts_its_targets_and_moves() -> None:
     assert two.num_tokens == 3
     assert two.to("meta").weights.device.type == "meta"
     assert two.to("meta").ids == ("a", "b")
+
+
+def test_a_packed_position_is_the_weighted_sum_of_its_words() -> None:
+    decoder = Certain(1.0)
+    two = WeightedBatch(
+        input_ids=torch.tensor([[1, 0, 2, 3], [1, 4, 0, 3]]),
+        weights=torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]]),
+        ids=("a", "b"),
+        packed=torch.tensor([[False, True, False, False], [False, False, True, False]]),
+        packed_ids=torch.tensor([[2, 3, 0], [4, 0, 0]]),
+        packed_weights=torch.tensor([[0.5, 1.0, 0.0], [0.25, 0.0, 0.0]]),
+    )
+    ReadingDecoder(decoder).loss(two)
+    assert decoder.read.tolist() == [
+        [[0, 1, 0, 0, 0], [0, 0, 0.5, 1, 0], [0, 0, 1, 0, 0]],
+        [[0, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0.25]],
+    ]
+    assert two.to("meta").packed_weights.device.type == "meta"  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ import torch
 
 from textreel.models.decoder import load_decoder
 from textreel.models.tokenizer import load_tokenizer
-from textreel.recipes.tiny_decoder import DECODER_TRAINING, DocumentData, build_decoder
+from textreel.recipes.tiny_decoder import DECODER_TRAINING, DocumentData, Lesson, build_decoder
 from textreel.recipes.tiny_models import save_decoder
 from textreel.synth.world.vocabulary import words
 from textreel.train.digest import batch_digest
@@ -50,8 +50,21 @@ def test_documents_begin_with_bos_and_only_words_after_it_weigh() -> None:
 def test_documents_grow_in_training() -> None:
     data = DocumentData(steps=1000)
     early = [int((data.batch(s).input_ids > 0).sum(1).max()) for s in (0, 8)]
-    late = [int((data.batch(s).input_ids > 0).sum(1).max()) for s in (900, 940)]
+    late = [int((data.batch(s).input_ids > 0).sum(1).max()) for s in range(900, 940, 4)]
     assert max(early) < max(late)
+
+
+def test_packed_positions_hold_several_words_and_are_never_predicted() -> None:
+    batch = DocumentData(steps=100, lessons=(Lesson(1.0, packed=1.0),)).batch(0)
+    assert batch.packed is not None
+    assert batch.packed_ids is not None
+    assert batch.packed_weights is not None
+    assert int(batch.packed.sum()) == len(batch.packed_ids) == len(batch.packed_weights) > 0
+    assert (batch.weights[batch.packed] == 0).all()
+    assert ((batch.packed_ids > 0).sum(1) >= 4).all()  # a number, something, two strays
+    assert ((batch.packed_weights > 0) <= (batch.packed_ids > 0)).all()
+    first = DocumentData(steps=100).batch(0)
+    assert first.packed is first.packed_ids is first.packed_weights is None
 
 
 def test_two_steps_and_a_decoder_that_loads(tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ class Collator:
         self.multiple = multiple
         self.name = name
         self.pad_id = int(tokenizer.pad_token_id or 0)
+        tail = tokenizer(
+            [template.frame_tail], add_special_tokens=False, return_offsets_mapping=True
+        )
+        self.frame_tail = np.asarray(tail["input_ids"][0], dtype=np.int32)
 
     def write(
         self, id: str, *, turns: Sequence[Turn], video: bool = True, context: Sequence[str] = ()
@@ -173,11 +177,12 @@ class Collator:
         if not samples:
             raise PromptError("a batch needs at least one sample")
         self._check(samples)
-        rows = [_row(record, self._slots(features), self.pad_id) for record, features in samples]
+        rows = [_row(record, self._places(_frames(features))) for record, features in samples]
         longest = max(len(ids) for ids, _, _ in rows)
         if longest > self.max_tokens:
-            record, features = max(samples, key=lambda s: len(s[0].token_ids) + self._slots(s[1]))
-            raise self._too_long(record.id, longest, self._slots(features))
+            worst = max(range(len(rows)), key=lambda i: len(rows[i][0]))
+            record, features = samples[worst]
+            raise self._too_long(record.id, longest, len(self._places(_frames(features))[0]))
         rounded = -(-longest // self.multiple) * self.multiple
         shape = (len(rows), min(rounded, self.max_tokens))
         ids = np.full(shape, self.pad_id, dtype=np.int64)
@@ -199,8 +204,19 @@ class Collator:
             times_s=times_s,
         )
 
-    def _slots(self, features: Features | None) -> int:
-        return 0 if features is None else self.num_soft_tokens(len(features.values))
+    def _places(self, num_frames: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return ids of the places that a video takes, and which are for soft tokens.
+
+        The template's `frame_tail` stands after the soft tokens of every frame.
+        """
+        count = self.num_soft_tokens(num_frames) if num_frames else 0
+        tail = self.frame_tail
+        if not count or not len(tail):
+            return np.full(count, self.pad_id, dtype=np.int32), np.ones(count, dtype=bool)
+        blank = np.full(count // num_frames, self.pad_id, dtype=np.int32)
+        ids = np.concatenate([blank, tail])
+        is_slot = np.arange(len(ids)) < len(blank)
+        return np.tile(ids, num_frames), np.tile(is_slot, num_frames)
 
     def _check(self, samples: Sequence[Sample]) -> None:
         encoders = {} if self.encoder is None else {self.encoder: "the model"}
@@ -224,7 +240,7 @@ class Collator:
 
     def _fit(self, prompt: Prompt, record: EncodedPrompt, num_frames: int) -> EncodedPrompt:
         """Return the record, or one of the same prompt with less context."""
-        slots = self.num_soft_tokens(num_frames) if record.video_at is not None else 0
+        slots = len(self._places(num_frames)[0]) if record.video_at is not None else 0
         droppable = sum(piece.droppable for piece in prompt.pieces) if self.drop_context else 0
         dropped = 0
         while len(record.token_ids) + slots > self.max_tokens:
@@ -252,22 +268,25 @@ class Collator:
         )
 
 
+def _frames(features: Features | None) -> int:
+    return 0 if features is None else len(features.values)
+
+
 def _row(
-    record: EncodedPrompt, slots: int, pad_id: int
+    record: EncodedPrompt, places: tuple[NDArray[np.int32], NDArray[np.bool_]]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return a record's ids, targets and slots with the video's places in."""
     at = record.video_at
-    if at is None:
-        return record.token_ids, record.is_target, np.zeros(len(record.token_ids), dtype=bool)
     ids, targets = record.token_ids, record.is_target
-    blank = np.full(slots, pad_id, dtype=np.int32)
-    none = np.zeros(slots, dtype=bool)
-    is_slot = np.zeros(len(ids) + slots, dtype=bool)
-    is_slot[at : at + slots] = True
+    is_slot = np.zeros(len(ids), dtype=bool)
+    if at is None:
+        return ids, targets, is_slot
+    video_ids, video_slots = places
+    none = np.zeros(len(video_ids), dtype=bool)
     return (
-        np.concatenate([ids[:at], blank, ids[at:]]),
+        np.concatenate([ids[:at], video_ids, ids[at:]]),
         np.concatenate([targets[:at], none, targets[at:]]),
-        is_slot,
+        np.concatenate([is_slot[:at], video_slots, is_slot[at:]]),
     )
 
 

@@ -53,6 +53,7 @@ class PromptTemplate:
         summary_instruction: the same for a summary.
         video_lead: before the video; left out where there is none.
         video_tail: after the video; left out where there is none.
+        frame_tail: after the soft tokens of every frame (published: nothing).
         context: how one line of context is written; `{text}`.
         question: how a question is written; `{question}`.
         choices_lead: before the options.
@@ -80,6 +81,7 @@ class PromptTemplate:
     choice_target: str
     video_lead: str = ""
     video_tail: str = ""
+    frame_tail: str = ""
     context: str = "{text}\n"
     choices_lead: str = ""
     choice_lead: str = ""

@@ -59,6 +59,7 @@ TINY = PromptTemplate(
     choice_instruction="video : ",
     open_instruction="video : ",
     summary_instruction="video : ",
+    frame_tail=".",
     context="{text} . ",
     question="question : {question} ",
     choices_lead="choices : ",

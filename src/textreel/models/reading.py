@@ -14,15 +14,24 @@ from textreel.models.batch import moved_tensors
 class WeightedBatch:
     """Documents, padded on the right.
 
+    A position may hold several words at once: their embeddings are added, each times its weight.
+
     Attributes:
-        input_ids: int64 (B, L).
-        weights: float32 (B, L), how much the prediction of each token counts; 0 at padding.
+        input_ids: int64 (B, L); any valid id where a position holds several words.
+        weights: float32 (B, L), how much the prediction of each token counts; 0 at padding and
+            where a position holds several words.
         ids: one name per document.
+        packed: bool (B, L), positions that hold several words; None: there are none.
+        packed_ids: int64 (N, W), their words, in order of row and position.
+        packed_weights: float32 (N, W); 0 where there are fewer than W words.
     """
 
     input_ids: Tensor
     weights: Tensor
     ids: tuple[str, ...]
+    packed: Tensor | None = None
+    packed_ids: Tensor | None = None
+    packed_weights: Tensor | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -43,7 +52,17 @@ class ReadingDecoder(nn.Module):
 
     def loss(self, batch: WeightedBatch) -> Tensor:
         """Return the weighted mean cross-entropy in nats, a float32 scalar."""
-        logits = self.decoder(input_ids=batch.input_ids[:, :-1], use_cache=False).logits
+        embeddings = self._embeddings(batch)[:, :-1]
+        logits = self.decoder(inputs_embeds=embeddings, use_cache=False).logits
         wanted, weights = batch.input_ids[:, 1:].reshape(-1), batch.weights[:, 1:].reshape(-1)
         losses = cross_entropy(logits.float().flatten(0, 1), wanted, reduction="none")
         return (losses * weights).sum() / weights.sum()
+
+    def _embeddings(self, batch: WeightedBatch) -> Tensor:
+        """Return what the first layer reads, (B, L, D)."""
+        embed = self.decoder.get_input_embeddings()
+        words = embed(batch.input_ids)
+        if batch.packed is None or batch.packed_ids is None or batch.packed_weights is None:
+            return words
+        sums = (embed(batch.packed_ids) * batch.packed_weights[..., None]).sum(1)
+        return words.masked_scatter(batch.packed[..., None], sums.to(words.dtype))

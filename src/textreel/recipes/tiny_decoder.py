@@ -7,7 +7,7 @@ belongs together, without the single object nothing about what happens; a sudden
 lesson to the next costs what the last one taught. docs/LOG.md has the figures.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,25 +17,40 @@ import numpy as np
 import torch
 
 from textreel.models.reading import ReadingDecoder, WeightedBatch
-from textreel.models.tiny_decoder import BOS_ID, TinyDecoder, new_tiny_decoder
+from textreel.models.tiny_decoder import BOS_ID, PAD_ID, TinyDecoder, new_tiny_decoder
 from textreel.synth.world.documents import MAX_FRAMES, Piece, draw_document
 from textreel.synth.world.lessons import draw_change, draw_list, draw_moment
+from textreel.synth.world.packed import JOINED, SLOTS, weigh
 from textreel.synth.world.tokens import world_tokenizer
 from textreel.synth.world.vocabulary import words
 from textreel.train.config import TrainConfig
 from textreel.train.loop import train
 
 TOKENS_PER_BATCH = 6000
-CAPTION_TOKENS, OTHER_TOKENS = 19, 156
+CAPTION_TOKENS, OTHER_TOKENS, OTHER_PACKED = 19, 126, 84
 """About how long a caption is, and the rest of a document; to size batches."""
+PACKED_FRAMES = (1, 3, 3, MAX_FRAMES, MAX_FRAMES, MAX_FRAMES)
+"""Lengths that packed documents are drawn of, as far as the lesson allows."""
 LISTS_PER_BATCH, CHANGES_PER_BATCH, MOMENTS_PER_BATCH = 40, 50, 30
 SORTED_TOGETHER = 4
 """Batches whose documents are drawn together and sorted by length."""
 FULL_SHARE = 0.6
 """Batches of the longest videos of a lesson; the others have fewer frames."""
 
-Document = tuple[list[int], list[float]]
-"""Token ids and their weights."""
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Token ids, their weights, and the positions that hold several words.
+
+    Attributes:
+        ids: padding where a position holds several words.
+        weights: of the prediction of each token.
+        packed: position to (token id, weight) of its words.
+    """
+
+    ids: list[int]
+    weights: list[float]
+    packed: dict[int, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class Lesson:
         changes: share of batches that are two captions, before and after.
         objects: most objects in either kind of change.
         moments: share of batches that are single moments.
+        packed: share of batches whose frames are packed.
         frames: most frames of the other batches' videos.
     """
 
@@ -58,6 +74,7 @@ class Lesson:
     changes: float = 0.0
     objects: int = 3
     moments: float = 0.0
+    packed: float = 0.0
     frames: int = MAX_FRAMES
 
     def draw(self, chance: float) -> tuple[Callable[[Random], list[Piece]] | None, int]:
@@ -79,17 +96,18 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson(0.07, lists=1.0),
-    Lesson(0.19, lists=0.2, plain_changes=0.8, objects=1),
-    Lesson(0.60, lists=0.1, plain_changes=0.3, moments=0.15, changes=0.25, frames=3),
-    Lesson(1.0, plain_changes=0.05, moments=0.05, changes=0.1),
+    Lesson(0.04, lists=1.0),
+    Lesson(0.11, lists=0.2, plain_changes=0.8, objects=1),
+    Lesson(0.35, lists=0.1, plain_changes=0.3, moments=0.15, changes=0.2, packed=0.4, frames=3),
+    Lesson(1.0, plain_changes=0.05, moments=0.05, changes=0.1, packed=0.5),
 )
 
 DECODER_TRAINING = TrainConfig(
-    steps=2000,
+    steps=4200,
     batch_size=160,
     lr=1.5e-3,
     warmup=40,
+    restarts=(0.69,),
     weight_decay=0.01,
     betas=(0.9, 0.98),
     optimizer="muon",
@@ -102,8 +120,9 @@ DECODER_TRAINING = TrainConfig(
 class DocumentData:
     """Documents of one length class per step, a pure function of the step."""
 
-    def __init__(self, *, steps: int, seed: int = 0) -> None:
+    def __init__(self, *, steps: int, seed: int = 0, lessons: Sequence[Lesson] = LESSONS) -> None:
         self.steps = steps
+        self.lessons = lessons
         self.seed = seed
         self.tokenizer = world_tokenizer()
         self._kept: tuple[int, list[Document]] | None = None
@@ -117,14 +136,22 @@ class DocumentData:
         documents = self._group(group)
         count = len(documents) // SORTED_TOGETHER
         rows = documents[position * count : (position + 1) * count]
-        shape = (count, max(len(ids) for ids, _ in rows))
+        shape = (count, max(len(row.ids) for row in rows))
         input_ids, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-        for i, (ids, weight) in enumerate(rows):
-            input_ids[i, : len(ids)], weights[i, : len(ids)] = ids, weight
+        packed = np.zeros(shape, bool)
+        for i, row in enumerate(rows):
+            input_ids[i, : len(row.ids)], weights[i, : len(row.ids)] = row.ids, row.weights
+            packed[i, list(row.packed)] = True
+        words = np.array([words for row in rows for words in row.packed.values()])
         return WeightedBatch(
             input_ids=torch.from_numpy(input_ids),
             weights=torch.from_numpy(weights),
             ids=tuple(f"document-{step}-{i}" for i in range(count)),
+            packed=torch.from_numpy(packed) if len(words) else None,
+            packed_ids=torch.from_numpy(words[..., 0].astype(np.int64)) if len(words) else None,
+            packed_weights=torch.from_numpy(words[..., 1].astype(np.float32))
+            if len(words)
+            else None,
         )
 
     def _group(self, group: int) -> list[Document]:
@@ -132,29 +159,44 @@ class DocumentData:
         if self._kept is None or self._kept[0] != group:
             rng = Random(f"documents-{self.seed}-{group}")
             draw, count = self._lesson(group * SORTED_TOGETHER / self.steps, rng)
-            documents = [self._document(draw(rng)) for _ in range(SORTED_TOGETHER * count)]
-            documents.sort(key=lambda document: len(document[0]))
+            documents = [self._document(draw(rng), rng) for _ in range(SORTED_TOGETHER * count)]
+            documents.sort(key=lambda document: len(document.ids))
             self._kept = group, documents
         return self._kept[1]
 
     def _lesson(self, done: float, rng: Random) -> tuple[Callable[[Random], list[Piece]], int]:
         """Return how to draw a document at this point of the training, and how many a batch."""
-        lesson = next(lesson for lesson in LESSONS if done < lesson.until)
+        lesson = next(lesson for lesson in self.lessons if done < lesson.until)
         draw, count = lesson.draw(rng.random())
         if draw is not None:
             return draw, count
+        if rng.random() < lesson.packed:
+            frames = min(rng.choice(PACKED_FRAMES), lesson.frames)
+            count = max(8, TOKENS_PER_BATCH // (frames * (SLOTS + 1) + OTHER_PACKED))
+            return partial(draw_document, num_frames=frames, packed=True), count
         full = rng.random() < FULL_SHARE
         frames = lesson.frames if full else rng.randint(1, lesson.frames)
         count = max(8, TOKENS_PER_BATCH // (frames * CAPTION_TOKENS + OTHER_TOKENS))
         return partial(draw_document, num_frames=frames), count
 
-    def _document(self, pieces: list[Piece]) -> Document:
-        ids, weights = [BOS_ID], [0.0]
+    def _document(self, pieces: list[Piece], rng: Random) -> Document:
+        document = Document([BOS_ID], [0.0], {})
         for text, weight in pieces:
+            if JOINED in text:
+                for position in text.split():
+                    document.packed[len(document.ids)] = self._words(position, rng)
+                    document.ids.append(PAD_ID)
+                    document.weights.append(0.0)
+                continue
             piece = self.tokenizer.encode(text).ids
-            ids += piece
-            weights += [weight] * len(piece)
-        return ids, weights
+            document.ids.extend(piece)
+            document.weights.extend([weight] * len(piece))
+        return document
+
+    def _words(self, position: str, rng: Random) -> list[tuple[int, float]]:
+        words, weights = zip(*weigh(position, rng), strict=True)
+        ids = [self.tokenizer.token_to_id(word) for word in words]
+        return [(id, weight) for id, weight in zip(ids, weights, strict=True) if id is not None]
 
 
 def build_decoder(

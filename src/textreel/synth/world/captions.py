@@ -129,11 +129,15 @@ def event_phrase(event: Event, name: str) -> str:
 def global_caption(scene: Scene, rng: Random) -> str:
     """Describe the whole scene: how it starts, then what happens, in order."""
     start = frame_caption(scene.background, scene.objects, rng)
+    told = told_events(scene)
+    return f"{start} . {told or rng.choice(('nothing happens .', 'nothing changes .'))}"
+
+
+def told_events(scene: Scene) -> str:
+    """Tell what happens, in order: `first the circle moves left . then the square grows .`."""
     told = [
         event_phrase(event, f"the {scene.objects[event.target].shape}") for event in scene.events
     ]
-    if not told:
-        return f"{start} . {rng.choice(('nothing happens', 'nothing changes'))} ."
-    first, *rest = told
-    later = "".join(f" then {phrase} ." for phrase in rest)
-    return f"{start} . first {first} .{later}"
+    return " ".join(
+        f"{'then' if number else 'first'} {phrase} ." for number, phrase in enumerate(told)
+    )

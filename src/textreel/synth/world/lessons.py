@@ -12,7 +12,13 @@ from random import Random
 
 from textreel.data.textual_video import TextualQuestion
 from textreel.synth.world.captions import frame_caption, place_words
-from textreel.synth.world.documents import ANSWER_WEIGHT, CAPTION_WEIGHT, Piece, turn_pieces
+from textreel.synth.world.documents import (
+    ANSWER_WEIGHT,
+    CAPTION_WEIGHT,
+    STATIC_TYPES,
+    Piece,
+    turn_pieces,
+)
 from textreel.synth.world.questions import (
     EVENT_QUESTIONS,
     EVENT_WORDS,
@@ -34,7 +40,6 @@ from textreel.synth.world.scene import (
 )
 from textreel.synth.world.vocabulary import EOS
 
-STATIC_TYPES = ("colour", "shape", "place")
 DRAWS_PER_TYPE = 3
 """How often each static type is asked of a moment; equal questions are asked once."""
 
