@@ -1,7 +1,7 @@
 import pytest
 
 from textreel.train.errors import TrainConfigError
-from textreel.train.staged import StagedData
+from textreel.train.staged import StagedData, StartedData
 
 
 class Named:
@@ -32,3 +32,11 @@ def test_no_first_part_is_the_second_alone() -> None:
 def test_a_negative_number_of_steps_is_refused() -> None:
     with pytest.raises(TrainConfigError, match="num_first=-1 must be 0 or more"):
         StagedData(Named("a", 1), -1, Named("b", 1))  # type: ignore[arg-type]
+
+
+def test_started_data_are_the_same_batches() -> None:
+    calls: list[str] = []
+    data = StartedData(Named("task", 7), lambda: calls.append("started"))  # type: ignore[arg-type]
+    assert (data.batch(3), len(data), calls) == ("task 3", 7, [])
+    data.start()
+    assert calls == ["started"]

@@ -57,6 +57,7 @@ from textreel.recipes.prepare import (
     open_encoder,
     quarter,
     read_data,
+    started,
 )
 from textreel.recipes.recipe import AlignRecipe
 from textreel.serve.run_files import SHIPPED
@@ -196,6 +197,7 @@ def _train(
     sighted = build_learner(recipe, encoder)
     with clock.phase("align"):
         data = build_data(recipe, videos, features, sighted.collator)
+        data = started(recipe, data, sighted, videos, features)
         align(
             sighted.model,
             data,

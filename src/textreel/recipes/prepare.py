@@ -22,10 +22,11 @@ from textreel.models.encoders import DualEncoder, load_encoder
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import FrameCaptions, alignment_data, caption_data
+from textreel.recipes.head_start import fit_head_start, object_words
 from textreel.recipes.recipe import AlignRecipe, RecipeError, data_path, is_world, world_count
 from textreel.synth.world.textual import draw_textual_videos
 from textreel.train.contracts import TrainingData
-from textreel.train.staged import StagedData
+from textreel.train.staged import StagedData, StartedData
 
 ENCODE_WINDOW = 1024
 """Textual videos encoded together; a text that repeats among them is encoded once."""
@@ -162,9 +163,28 @@ def build_data(
     return StagedData(captions, num_captions, tasks)
 
 
+def started(
+    recipe: AlignRecipe,
+    data: TrainingData[Batch],
+    learner: Learner,
+    videos: Sequence[TextualVideo],
+    features: Sequence[Features],
+) -> TrainingData[Batch]:
+    """Return the data with the recipe's head start before the first batch, if it has one."""
+    if (settings := recipe.head_start) is None:
+        return data
+    model, tokenizer = learner.model, learner.collator.tokenizer
+
+    def start() -> None:
+        words = object_words(videos, tokenizer, model, absent=settings.absent)
+        fit_head_start(model, features, words, ridge=settings.ridge)
+
+    return StartedData(data, start)
+
+
 def quarter(recipe: AlignRecipe) -> AlignRecipe:
     """Return the recipe with a quarter of its steps, none of them on captions of frames."""
     steps = max(1, recipe.train.steps // 4)
     warmup = min(recipe.train.warmup // 4, steps - 1)
     train = replace(recipe.train, steps=steps, warmup=warmup, restarts=())
-    return replace(recipe, train=train, captions=FrameCaptions())
+    return replace(recipe, train=train, captions=FrameCaptions(), head_start=None)

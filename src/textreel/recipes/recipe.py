@@ -15,6 +15,7 @@ from textreel.data.templates import TEMPLATES
 from textreel.features.fuse import FuseMode
 from textreel.models.adapters import AdapterKind, GatedConfig, LoraSettings
 from textreel.recipes.alignment import FrameCaptions, TaskMix
+from textreel.recipes.head_start import HeadStart
 from textreel.train.config import TrainConfig
 
 WORLD = "world:"
@@ -69,6 +70,7 @@ class AlignRecipe:
         lora: for `adapter="lora"`.
         gated: for `adapter="gated"`.
         mix: the tasks.
+        head_start: fit the connector to words before the first step; None by default, as published.
         captions: a first stage on captions of single frames; none by default, as published.
         train: how long and how fast.
         knows: all that the model has ever met, in words; said with every answer.
@@ -88,6 +90,7 @@ class AlignRecipe:
     lora: LoraSettings = field(default_factory=LoraSettings)
     gated: GatedConfig = field(default_factory=GatedConfig)
     mix: TaskMix = field(default_factory=TaskMix)
+    head_start: HeadStart | None = None
     captions: FrameCaptions = field(default_factory=FrameCaptions)
     knows: str = ""
 

@@ -8,7 +8,14 @@ from textreel.recipes.demo import validation_exam, world_memory
 from textreel.recipes.demo_files import save_recipe_run
 from textreel.recipes.demo_result import DemoSettings
 from textreel.recipes.demo_systems import choose_bridges, make_bridges
-from textreel.recipes.prepare import build_data, build_learner, encode_data, open_encoder, read_data
+from textreel.recipes.prepare import (
+    build_data,
+    build_learner,
+    encode_data,
+    open_encoder,
+    read_data,
+    started,
+)
 from textreel.recipes.recipe import AlignRecipe
 from textreel.recipes.topa import topa_tiny
 
@@ -37,6 +44,7 @@ def build_run(out: Path, *, seed: int = 0) -> None:
     features = encode_data(recipe, videos, encoder, out / "work" / "features")
     learner = build_learner(recipe, encoder)
     data = build_data(recipe, videos, features, learner.collator)
+    data = started(recipe, data, learner, videos, features)
     align(learner.model, data, recipe.train, out / "work" / "run")
     settings = DemoSettings(seed=seed + 1000)
     validation = validation_exam(settings, encoder, recipe.num_frames)

@@ -8,7 +8,14 @@ from pathlib import Path
 from textreel.models.batch import Features
 from textreel.recipes.alignment import align
 from textreel.recipes.demo_files import save_recipe_run
-from textreel.recipes.prepare import build_data, build_learner, encode_data, open_encoder, read_data
+from textreel.recipes.prepare import (
+    build_data,
+    build_learner,
+    encode_data,
+    open_encoder,
+    read_data,
+    started,
+)
 from textreel.recipes.recipe import AlignRecipe, RecipeError, read_recipe, with_settings
 from textreel.recipes.topa import RECIPES
 from textreel.serve.run_files import BridgeSettings
@@ -65,6 +72,7 @@ def run_recipe(
     show("encode", 1, 1, f"{sum(len(f.values) for f in features)} text frames")
     learner = build_learner(recipe, encoder)
     data = build_data(recipe, videos, features, learner.collator)
+    data = started(recipe, data, learner, videos, features)
 
     def report(progress: Progress) -> None:
         note = f"loss {progress.loss:.3f}" if progress.step else ""

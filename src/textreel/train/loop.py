@@ -38,6 +38,7 @@ from textreel.train.precision import ComputePath, arithmetic, candidates, fastes
 from textreel.train.prefetch import Prefetcher
 from textreel.train.result import TrainResult
 from textreel.train.run_log import RunLog
+from textreel.train.staged import StartedData
 
 
 def train(
@@ -57,7 +58,7 @@ def train(
 
     Args:
         model: built the same way in every call on one folder; the trained weights are left in it.
-        data: batches, pure in the step.
+        data: batches, pure in the step; `StartedData` begins with something else.
         config: settings, the same in every call.
         run_dir: folder of the run. An unfinished run in it goes on, a finished one is only read.
         evaluate: measured before the first step, every `evaluate_every` steps and at the end.
@@ -230,6 +231,8 @@ class _Run(Generic[BatchT]):
         """Take the steps that are left."""
         if self.resumed_at is None:
             self._evaluate()
+            if isinstance(self.data, StartedData):
+                self.data.start()
         depth = self.config.prefetch
         with Prefetcher(
             self.data, first_step=self.step, last_step=self.config.steps, depth=depth

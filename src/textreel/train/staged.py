@@ -1,5 +1,6 @@
-"""`StagedData`: one kind of batches first, another after them, in one run."""
+"""Data that comes in parts: `StagedData`; `StartedData` does something before the first step."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from textreel.train.contracts import AnyBatch, TrainingData
@@ -37,3 +38,25 @@ class StagedData(Generic[BatchT]):
         if step < self.num_first:
             return self.first.batch(step)
         return self.then.batch(step - self.num_first)
+
+
+class StartedData(Generic[BatchT]):
+    """Batches, and what is done to a fresh model before the first of them.
+
+    The loop calls `start` after the evaluation at step 0, and never in a run that goes on from a
+    checkpoint.
+
+    Args:
+        data: the batches.
+        start: changes the model; the same in every call, so that a killed run can be repeated.
+    """
+
+    def __init__(self, data: TrainingData[BatchT], start: Callable[[], None]) -> None:
+        self.data, self.start = data, start
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, step: int) -> BatchT:
+        """Return the batch of update number `step`."""
+        return self.data.batch(step)
