@@ -7,12 +7,14 @@ never by number, and two times that fall on one frame give it once.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
+from textreel.media.album import HandOn
 from textreel.media.clip import Clip
 from textreel.media.errors import NoStreamError, TruncatedError
 from textreel.media.frames import Frames, read_frames
@@ -37,11 +39,13 @@ class Decoded:
         clip: the frames and the sound.
         notes: what was unusual about the file, one sentence each; empty for a sound file.
         work: packets decoded, packets damaged, jumps made.
+        times_s: float64 (T,), the time of every frame that was read, also of those handed on.
     """
 
     clip: Clip
     notes: tuple[str, ...]
     work: Work
+    times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def read_clip(
@@ -85,6 +89,7 @@ def decode_clip(
     sound_rate_hz: int | None = DEFAULT_SOUND_RATE_HZ,
     stream_index: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    hand_on: HandOn | None = None,
 ) -> Decoded:
     """As `read_clip`, but return the notes instead of logging them.
 
@@ -95,6 +100,8 @@ def decode_clip(
         sound_rate_hz: see `read_clip`.
         stream_index: see `read_clip`.
         progress: called for each packet, to show that work goes on.
+        hand_on: takes the frames part after part; the clip has none of them then. However long
+            the file is and however many frames are asked for, few are in memory at a time.
 
     Raises:
         MediaError: see `read_clip`.
@@ -105,7 +112,9 @@ def decode_clip(
         raise ValueError(f"sound={sound!r}: must be one of {', '.join(get_args(SoundMode))}")
     frames: Frames | None = None
     try:
-        frames = read_frames(path, spec, stream_index=stream_index, progress=progress)
+        frames = read_frames(
+            path, spec, stream_index=stream_index, progress=progress, hand_on=hand_on
+        )
     except NoStreamError:
         if stream_index is not None:
             raise
@@ -122,7 +131,7 @@ def decode_clip(
     return Decoded(
         clip=Clip(
             frames=frames.pixels,
-            frame_times_s=frames.times_s,
+            frame_times_s=frames.times_s[: len(frames.pixels)],
             duration_s=frames.duration_s,
             source=str(path),
             sound=heard.samples,
@@ -131,6 +140,7 @@ def decode_clip(
         ),
         notes=frames.notes + heard.notes,
         work=frames.work,
+        times_s=frames.times_s,
     )
 
 
