@@ -5,6 +5,7 @@ A frame belongs to every time from its own start to the next frame's, so frames 
 never by number, and two times that fall on one frame give it once.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,14 +95,14 @@ def decode_clip(
     """As `read_clip`, but return the notes instead of logging them.
 
     Args:
-        path: see `read_clip`.
-        spec: see `read_clip`.
-        sound: see `read_clip`.
-        sound_rate_hz: see `read_clip`.
-        stream_index: see `read_clip`.
+        path: see `read_clip`; so are the next four.
+        spec: which frames.
+        sound: the mode.
+        sound_rate_hz: the rate wanted.
+        stream_index: the video stream.
         progress: called for each packet, to show that work goes on.
-        hand_on: takes the frames part after part; the clip has none of them then. However long
-            the file is and however many frames are asked for, few are in memory at a time.
+        hand_on: takes the frames part after part, so that few are in memory at a time; the clip
+            has none of them then.
 
     Raises:
         MediaError: see `read_clip`.
@@ -111,13 +112,11 @@ def decode_clip(
     if sound not in get_args(SoundMode):
         raise ValueError(f"sound={sound!r}: must be one of {', '.join(get_args(SoundMode))}")
     frames: Frames | None = None
-    try:
+    no_video = (NoStreamError,) if stream_index is None else ()  # a sound file is no fault
+    with contextlib.suppress(*no_video):
         frames = read_frames(
             path, spec, stream_index=stream_index, progress=progress, hand_on=hand_on
         )
-    except NoStreamError:
-        if stream_index is not None:
-            raise
     heard = read_sound(
         path,
         sound,
