@@ -109,7 +109,7 @@ def _answer(request: dict[str, Any], out: BinaryIO, requests: Requests) -> None:
     parts = _Parts(out, requests) if request.pop("parts", False) else None
     request["spec"] = SamplingSpec.from_dict(request["spec"])
     try:
-        answer = _read(request, alive, parts and parts.send)
+        answer = _read(request, alive, None if parts is None else parts.send)
     except MediaError as error:
         fields = {"source": error.source, "cause": error.cause, "hint": error.hint}
         answer = [{"kind": "error", "type": type(error).__name__, **fields}]
@@ -159,7 +159,10 @@ class _Parts:
 
     def send(self, part: Part) -> None:
         self.wait()
-        arrays = {"frames": _as_stored(part.frames), "times_s": part.times_s}
+        arrays: dict[str, NDArray[Any]] = {
+            "frames": _as_stored(part.frames),
+            "times_s": part.times_s,
+        }
         _send(self._out, {"kind": "part", "arrays": _described(arrays)}, *arrays.values())
         self._sent = True
 
