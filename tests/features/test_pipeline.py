@@ -25,6 +25,7 @@ from textreel.features.pipeline import EncodeReport, EncodeSettings, encode_file
 from textreel.features.stages import Write
 from textreel.features.store import FeatureStore
 from textreel.features.store_writer import StoreWriter
+from textreel.media.album import HandOn
 from textreel.media.decode import Decoded, decode_clip, read_clip
 from textreel.media.errors import DecodeTimeoutError
 from textreel.media.sampling import SamplingSpec
@@ -59,11 +60,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Files are decoded in this process; their names are listed."""
     names: list[str] = []
 
-    def read(self: GuardedReader, path: Path, spec: SamplingSpec) -> Decoded:
+    def read(self: GuardedReader, path: Path, spec: SamplingSpec, *, hand_on: HandOn) -> Decoded:
         names.append(Path(path).name)
-        return decode_clip(path, spec)
+        return decode_clip(path, spec, hand_on=hand_on)
 
-    monkeypatch.setattr(GuardedReader, "read", read)
+    monkeypatch.setattr(GuardedReader, "read_parts", read)
     return names
 
 
@@ -217,12 +218,14 @@ def test_a_mended_file_leaves_the_quarantine_and_gets_the_bits_of_a_straight_run
     encode_files(videos, tmp_path / "straight", encoder, SETTINGS)
     with monkeypatch.context() as patch:
 
-        def read(self: GuardedReader, path: Path, spec: SamplingSpec) -> Decoded:
+        def read(
+            self: GuardedReader, path: Path, spec: SamplingSpec, *, hand_on: HandOn
+        ) -> Decoded:
             if Path(path).name == "v2.mp4":
                 raise DecodeTimeoutError(str(path), "no progress in 1 s of wall time")
-            return decode_clip(path, spec)
+            return decode_clip(path, spec, hand_on=hand_on)
 
-        patch.setattr(GuardedReader, "read", read)
+        patch.setattr(GuardedReader, "read_parts", read)
         store = tmp_path / "store"
         assert counts(encode_files(videos, store, encoder, SETTINGS)) == (7, 0, 0, 1)
     assert counts(encode_files(videos, store, encoder, SETTINGS)) == (1, 7, 0, 0)
@@ -239,7 +242,7 @@ def test_too_many_bad_files_stop_the_job_and_what_was_done_stays(
     with pytest.raises(TooManyBadError, match=r"of 9 samples are bad, 2 allowed") as caught:
         encode_files(find_media([mixed]).files, tmp_path / "s", encoder, settings)
     assert str(tmp_path / "s" / "quarantine.jsonl") in caught.value.hint
-    assert len(FeatureStore.open(tmp_path / "s")) == 3
+    assert len(FeatureStore.open(tmp_path / "s")) == 2  # of the first window
 
 
 def test_parts_together_make_the_whole(videos, encoder, tmp_path: Path, asked, mixed) -> None:
@@ -310,6 +313,22 @@ def test_a_store_that_another_part_makes_at_the_same_time_is_opened(
 )
 def test_windows_follow_from_the_sampling(spec: SamplingSpec, files: int) -> None:
     assert EncodeSettings(spec=spec).window == files
+
+
+def test_the_first_windows_are_small(encoder, asked, monkeypatch, tmp_path) -> None:
+    """The tower starts early; which files share a window still follows from the files alone."""
+    sizes: list[int] = []
+    job = pipeline._Job(
+        [MediaFile(path=Path(f"{n}"), name=f"{n}") for n in range(23)],
+        FeatureStore.create(tmp_path / "s", encoder="e", revision="", sampling="", feature_dim=1),
+        None,
+        None,
+        8,
+        print,
+    )
+    monkeypatch.setattr(pipeline, "keys_ahead", lambda files: ((f, f.name) for f in files))
+    sizes = [len(window) for window in job._windows()]
+    assert sizes == [4, 8, 8, 3]
 
 
 def test_a_report_holds_json_values(videos, encoder, tmp_path: Path, asked) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.media import traps
 from tests.media.plain_pyav import all_frames, shown_at
+from textreel.media import album, frames
 from textreel.media.decode import decode_clip, read_clip
 from textreel.media.errors import (
     EmptyFileError,
@@ -14,6 +15,7 @@ from textreel.media.errors import (
     NoStreamError,
     NotMediaError,
     OutOfRangeError,
+    TooManyFramesError,
     TruncatedError,
     UnreadableFileError,
     UnsupportedCodecError,
@@ -46,15 +48,15 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("name", ["short_gops", "long_gop", "matroska"])
 def test_every_strategy_gives_what_plain_decoding_gives(folder, name) -> None:
     path = traps.TRAPS[name](folder)
-    tick_s, frames = all_frames(path)
-    assert len(frames) == 200
-    pixels = Pixels(frames[0], aspect=None)
+    tick_s, plain = all_frames(path)
+    assert len(plain) == 200
+    pixels = Pixels(plain[0], aspect=None)
     for spec in SPECS:
         clip = read_clip(path, spec)
-        wanted = shown_at(spec, clip.duration_s, tick_s, frames)
-        assert clip.frame_times_s.tolist() == [float(frames[i].pts * tick_s) for i in wanted]
+        wanted = shown_at(spec, clip.duration_s, tick_s, plain)
+        assert clip.frame_times_s.tolist() == [float(plain[i].pts * tick_s) for i in wanted]
         for picture, i in zip(clip.frames, wanted, strict=True):
-            assert np.array_equal(picture, pixels.to_rgb(frames[i]))
+            assert np.array_equal(picture, pixels.to_rgb(plain[i]))
 
 
 def test_sparse_times_jump_and_dense_times_do_not(folder) -> None:
@@ -63,6 +65,56 @@ def test_sparse_times_jump_and_dense_times_do_not(folder) -> None:
     dense = decode_clip(path, SamplingSpec(num_frames=100)).work
     assert sparse.jumps == 4 and sparse.packets < 60
     assert dense.jumps == 0 and dense.packets > 180
+
+
+def test_parts_are_the_clip_in_pieces(folder, monkeypatch) -> None:
+    path = traps.short_gops(folder)
+    monkeypatch.setattr(album, "PART_BYTES", 7 * 64 * 48 * 3)
+    for spec in SPECS:
+        found = []
+        whole, decoded = read_clip(path, spec), decode_clip(path, spec, hand_on=found.append)
+        assert {len(part.frames) for part in found[:-1]} <= {7} and len(found[-1].frames) <= 7
+        assert np.array_equal(np.concatenate([part.frames for part in found]), whole.frames)
+        times_s = np.concatenate([part.times_s for part in found])
+        assert np.array_equal(times_s, whole.frame_times_s)
+        assert np.array_equal(decoded.times_s, times_s) and len(decoded.clip.frames) == 0
+
+
+def test_parts_of_a_file_that_cannot_be_sought_in_come_once(folder, monkeypatch) -> None:
+    path, jumps = traps.short_gops(folder), []
+
+    def refuse(self, ticks: int) -> None:
+        jumps.append(ticks)
+        if len(jumps) == 3:
+            raise UnseekableError("cannot go back")
+        jump(self, ticks)
+
+    jump = Packets.jump
+    whole = read_clip(path, SamplingSpec(num_frames=4))
+    monkeypatch.setattr(album, "PART_BYTES", 1)
+    monkeypatch.setattr(Packets, "jump", refuse)
+    found = []
+    decode_clip(path, SamplingSpec(num_frames=4), hand_on=found.append)
+    assert len(jumps) == 3
+    assert [part.times_s[0] for part in found] == whole.frame_times_s.tolist()
+
+
+def test_more_frames_than_memory_holds_are_refused_before_decoding(folder, monkeypatch) -> None:
+    path = traps.short_gops(folder)
+    monkeypatch.setattr(frames, "MAX_CLIP_BYTES", 50 * 64 * 48 * 3)
+    assert len(read_clip(path, SamplingSpec(num_frames=50)).frames) == 50
+    monkeypatch.setattr(Packets, "decode", None)
+    for spec in (SamplingSpec(num_frames=51), SamplingSpec(policy="every_frame")):
+        with pytest.raises(TooManyFramesError, match=r"take 0.0 GB of memory; a clip") as caught:
+            read_clip(path, spec)
+        assert "max_frames beside fps" in caught.value.hint
+
+
+def test_a_header_that_hides_how_many_frames_there_are_is_found_out(folder, monkeypatch) -> None:
+    monkeypatch.setattr(frames, "MAX_CLIP_BYTES", 50 * 64 * 48 * 3)
+    monkeypatch.setattr(frames._Shown, "refuse_too_many", lambda *_: None)
+    with pytest.raises(TooManyFramesError, match="51 pictures of 64 x 48 pixels take more than"):
+        read_clip(traps.short_gops(folder), SamplingSpec(policy="every_frame"))
 
 
 def test_key_frames_alone_are_decoded_for_their_policy(folder) -> None:

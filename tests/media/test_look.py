@@ -5,7 +5,7 @@ import pytest
 
 from tests.media import traps
 from tests.media.test_worker import answer_to
-from textreel.media import worker
+from textreel.media import serving
 from textreel.media.errors import EmptyFileError, OutOfRangeError
 from textreel.media.look import Look, look
 from textreel.media.sampling import SamplingSpec
@@ -46,7 +46,7 @@ def test_a_window_outside_the_file_is_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("trap", [traps.plain, traps.wave])
 def test_a_look_crosses_the_pipe_unchanged(tmp_path, trap, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "_limit_cpu", lambda seconds: None)
+    monkeypatch.setattr(serving, "_limit_cpu", lambda seconds: None)
     path, spec = trap(tmp_path), SamplingSpec(num_frames=3)
     request = {"path": str(path), "spec": spec.to_dict(), "describe": True}
     answer = answer_to(path, only=request | {"sound": "mono", "cpu_s": 10.0})

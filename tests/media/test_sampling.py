@@ -94,6 +94,15 @@ def test_the_fingerprint_tells_specs_apart_but_not_ways_of_writing_one() -> None
     assert len({spec.fingerprint for spec in specs}) == 4
     assert SamplingSpec(fps=1).fingerprint == SamplingSpec(fps=1.0).fingerprint
     assert SamplingSpec().fingerprint == "905b33bb45196182"
+    same = [
+        ({"num_frames": 8}, {"num_frames": 8.0}),
+        ({"num_frames": 8}, {"start_s": 0.0}),
+        ({"fps": 1, "max_frames": 4}, {"fps": 1.0, "max_frames": 4.0, "start_s": -0.0}),
+        ({"policy": "topa_floor"}, {"policy": "topa_floor", "fps": 1}),
+    ]
+    for one, other in same:
+        assert SamplingSpec(**one).fingerprint == SamplingSpec(**other).fingerprint
+    assert SamplingSpec(fps=1).fingerprint != SamplingSpec(fps=1, max_frames=9).fingerprint
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.media import traps
-from textreel.media import worker
+from textreel.media import serving, worker
 from textreel.media.decode import decode_clip
 from textreel.media.errors import DecoderCrashError, DecodeTimeoutError, EmptyFileError
 from textreel.media.sampling import SamplingSpec
@@ -34,7 +34,7 @@ def answer_to(path, *, only: dict | None = None, **changes) -> dict:
         | changes
     )
     pipe, answers = io.BytesIO(), queue.SimpleQueue()
-    worker._answer(request, pipe)
+    serving._answer(request, pipe, queue.SimpleQueue())
     pipe.seek(0)
     worker._collect(pipe, answers)
     messages = [answers.get() for _ in range(answers.qsize())]
@@ -44,7 +44,7 @@ def answer_to(path, *, only: dict | None = None, **changes) -> dict:
 
 @pytest.fixture
 def no_limit(monkeypatch) -> None:
-    monkeypatch.setattr(worker, "_limit_cpu", lambda seconds: None)
+    monkeypatch.setattr(serving, "_limit_cpu", lambda seconds: None)
 
 
 def test_a_clip_crosses_the_pipe_unchanged(tmp_path, no_limit) -> None:
@@ -70,7 +70,8 @@ def test_an_error_crosses_the_pipe_with_its_fields(tmp_path, no_limit) -> None:
 
 def test_a_worker_that_dies_in_the_middle_of_a_clip_gave_none(tmp_path, no_limit) -> None:
     pipe = io.BytesIO()
-    worker._send(pipe, {"kind": "clip", "arrays": {"frames": ("uint8", [4])}}, np.ones(4, np.uint8))
+    head = {"kind": "clip", "arrays": {"frames": ("uint8", [1, 1, 1, 4])}}
+    serving._send(pipe, head, np.ones(4, np.uint8))
     for cut, given in ((0, 1), (1, 0), (4, 0), (9, 0)):
         answers: queue.SimpleQueue = queue.SimpleQueue()
         worker._collect(io.BytesIO(pipe.getvalue()[: len(pipe.getvalue()) - cut]), answers)
@@ -119,6 +120,31 @@ def test_one_worker_reads_many_files_and_ends_with_the_block(tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_parts_come_one_after_the_other_and_an_error_of_the_taker_ends_the_worker(
+    tmp_path, monkeypatch
+) -> None:
+    path = traps.short_gops(tmp_path)
+    spec, found = SamplingSpec(policy="every_frame"), []
+    with GuardedReader() as reader:
+        whole = reader.read(path, spec).clip
+        pid = reader.pid
+        decoded = reader.read_parts(path, spec, hand_on=found.append)
+        assert reader.pid == pid and len(decoded.clip.frames) == 0
+        assert np.array_equal(np.concatenate([part.frames for part in found]), whole.frames)
+        assert decoded.times_s.tolist() == whole.frame_times_s.tolist()
+
+        def fail(part) -> None:
+            raise RuntimeError("no room")
+
+        with pytest.raises(RuntimeError, match="no room"):
+            reader.read_parts(path, spec, hand_on=fail)
+        assert gone(pid)
+        with pytest.raises(EmptyFileError):
+            reader.read_parts(traps.empty(tmp_path), spec, hand_on=found.append)
+        assert len(reader.read(path, spec).clip.frames) == 200
+
+
+@pytest.mark.slow
 def test_a_hanging_worker_is_killed_and_replaced(tmp_path) -> None:
     path = traps.plain(tmp_path)
     with GuardedReader() as reader:
@@ -150,8 +176,8 @@ def test_a_crash_is_an_error_that_names_the_file(tmp_path) -> None:
 @pytest.mark.slow
 def test_a_fault_of_ours_is_told_by_name_and_costs_one_file(tmp_path, monkeypatch) -> None:
     path = traps.plain(tmp_path)
-    broken = worker.BOOT.replace("serve(int", "worker.decode_clip = None; serve(int")
-    broken = broken.replace("import serve", "import serve; from textreel.media import worker")
+    broken = worker.BOOT.replace("serve(int", "serving.decode_clip = None; serve(int")
+    broken = broken.replace("import serve", "import serve; from textreel.media import serving")
     with GuardedReader() as reader:
         monkeypatch.setattr(worker, "BOOT", broken)
         with pytest.raises(

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from textreel.recipes import bench_readers
+from textreel.recipes import bench_decode, bench_readers
 from textreel.recipes.bench import BenchReport
-from textreel.recipes.bench_decode import FILES, Slow, run_bench_decode
-from textreel.recipes.bench_readers import Wanted, read_decord, read_opencv, read_ours
+from textreel.recipes.bench_decode import FILES, Patience, run_bench_decode
+from textreel.recipes.bench_readers import Read, Wanted, read_decord, read_opencv, read_ours
 from textreel.recipes.bench_videos import VideoFile, make_video
 
 SMALL = VideoFile(name="6 s", length_s=6, key_s=1, fps=5, width=64, height=48, segment_s=2)
@@ -55,10 +55,48 @@ def test_the_summary_counts_cases_and_names_what_is_left_out(report: BenchReport
     assert eight.startswith("6 s, 8 frames: transformers takes ")
 
 
-def test_slow_sides_take_part_in_fewer_rounds(folder: Path, no_extras: None) -> None:
-    slow = Slow(cpu_s=0, times_ours=0, rounds=1)
-    report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=2, slow=slow, folder=folder)
-    assert {len(timing.cpu_s) for timing in report.cases[0].timings} == {1}
+def test_what_takes_long_is_timed_less_often_and_that_is_told(
+    folder: Path, no_extras: None
+) -> None:
+    never = Patience(slow_cpu_s=0, slow_times_ours=0, long_cpu_s=-1, long_rounds=2)
+    report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=3, patience=never, folder=folder)
+    assert [len(timing.cpu_s) for timing in report.cases[0].timings] == [1, 1, 1]
+    assert "6 s, 1 frames: 1 rounds instead of 3, for each takes long" in report.remarks
+    long = Patience(slow_cpu_s=1e9, long_cpu_s=-1, long_rounds=2)
+    report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=3, patience=long, folder=folder)
+    assert [len(timing.cpu_s) for timing in report.cases[0].timings] == [2, 2, 2]
+
+
+def test_a_side_that_would_fill_the_memory_is_left_out_and_that_is_told(
+    folder: Path, no_extras: None
+) -> None:
+    none = Patience(free_share=0.0)
+    report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=1, patience=none, folder=folder)
+    assert [timing.side for timing in report.cases[0].timings] == ["ours", "pyav"]
+    assert "transformers is left out: it would hold 0.0 GB" in report.remarks[-1]
+
+
+def test_a_bench_that_was_stopped_goes_on_where_it_was(
+    folder: Path, no_extras: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> BenchReport:
+        return run_bench_decode(files=(SMALL,), counts=(1, 2), rounds=1, folder=folder)
+
+    measure, asked = bench_decode._compare, []
+
+    def stop_at_the_second(path: Path, video: VideoFile, wanted: Wanted, *rest, **more):
+        asked.append(wanted.count)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return measure(path, video, wanted, *rest, **more)
+
+    monkeypatch.setattr(bench_decode, "_compare", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    report = run()
+    assert asked == [1, 2, 2] and [c.settings["frames"] for c in report.cases] == [1, 2]
+    assert "1 of 2 cases were measured before a stop" in report.remarks
+    assert not list(folder.glob("*.jsonl"))
 
 
 def test_a_video_is_made_once_and_is_what_it_says(folder: Path) -> None:
@@ -66,7 +104,7 @@ def test_a_video_is_made_once_and_is_what_it_says(folder: Path) -> None:
     before = path.stat().st_mtime_ns
     assert make_video(folder, replace(SMALL, name="another name")) == path
     assert path.stat().st_mtime_ns == before
-    assert [p.name for p in folder.iterdir()] == [path.name]
+    assert [p.name for p in folder.glob("*.mp4")] == [path.name]
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.frames) == (64, 48, SMALL.num_frames)
@@ -88,8 +126,19 @@ def test_the_default_files_differ_in_length_and_key_frames() -> None:
 def test_wanted_frames_are_the_centres_of_equal_slices(folder: Path) -> None:
     assert Wanted(count=3, total=30).numbers == [5, 15, 25]
     assert Wanted(count=None, total=3).numbers == [0, 1, 2]
-    read = read_ours(make_video(folder, SMALL), Wanted(count=3, total=30))
+    read = pieces(read_ours, make_video(folder, SMALL), Wanted(count=3, total=30))
     assert read.times_s.tolist() == [1, 3, 5]
+
+
+def pieces(reader, *args) -> Read:
+    """All that a reader gives, as one."""
+    found: list[Read] = []
+    reader(*args, found.append)
+    times_s = [read.times_s for read in found if read.times_s is not None]
+    return Read(
+        frames=np.concatenate([read.frames for read in found]),
+        times_s=np.concatenate(times_s) if times_s else None,
+    )
 
 
 def frames(count: int) -> np.ndarray:
@@ -119,9 +168,9 @@ def test_opencv_goes_to_single_frames_and_turns_colours() -> None:
         COLOR_BGR2RGB="rgb",
         cvtColor=lambda frame, code: frame[..., ::-1],
     )
-    some = read_opencv(cv2, Path("x"), Wanted(count=2, total=10)).frames
+    some = pieces(read_opencv, cv2, Path("x"), Wanted(count=2, total=10)).frames
     assert np.array_equal(some, frames(10)[[2, 7]])
-    every = read_opencv(cv2, Path("x"), Wanted(count=None, total=10)).frames
+    every = pieces(read_opencv, cv2, Path("x"), Wanted(count=None, total=10)).frames
     assert np.array_equal(every, frames(10))
 
 
@@ -129,5 +178,5 @@ def test_decord_takes_the_numbers() -> None:
     batch = SimpleNamespace(asnumpy=lambda: frames(2))
     reader = SimpleNamespace(get_batch=lambda numbers: batch if numbers == [2, 7] else None)
     decord = SimpleNamespace(VideoReader=lambda path, num_threads: reader)
-    read = read_decord(decord, Path("x"), Wanted(count=2, total=10))
+    read = pieces(read_decord, decord, Path("x"), Wanted(count=2, total=10))
     assert np.array_equal(read.frames, frames(2))

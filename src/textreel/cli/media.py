@@ -64,9 +64,9 @@ def media_show(
     )
     saved: list[Path] = []
     with GuardedReader(limits_of(cpu_s)) as reader:
-        found = reader.look(file, spec)
-        if save_frames is not None:
+        if save_frames is not None:  # first, for it is what may be refused as too much
             saved = write_frames(reader.read(file, spec).clip, save_frames)
+        found = reader.look(file, spec)
     sampled = {"sampling": spec.to_dict(), "sampling_fingerprint": spec.fingerprint}
     told = {"ok": True, **found.to_dict(), **sampled, "saved": saved}
     emit(told, as_json=as_json, text=_describe(told))

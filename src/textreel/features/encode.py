@@ -11,7 +11,7 @@ a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from textreel.data.errors import HintedError
 from textreel.data.textual_video import TextualVideo
 from textreel.features.fuse import FuseMode, average, frame_texts, split_text
+from textreel.media.album import Part
 from textreel.media.clip import Clip
 from textreel.models.batch import Features, Modality
 from textreel.models.encoders import DualEncoder, Prepared
@@ -134,18 +135,59 @@ class PreparedClip:
     times_s: Tensor
 
 
-def prepare_clip(name: str, clip: Clip, encoder: DualEncoder) -> PreparedClip:
-    """Resize and normalise the frames of one clip; on the CPU, in any thread.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EncodedClip:
+    """A clip so long that it went to the tower in parts: its id and all of its features."""
+
+    name: str
+    features: Features
+
+
+def prepare_clip(name: str, clip: Clip | Part, encoder: DualEncoder) -> PreparedClip:
+    """Resize and normalise the frames of one clip, or of a part of it; on the CPU, in any thread.
 
     Raises:
         EncodeError: a clip without frames, such as a sound file's.
     """
     _refuse_empty([(name, len(clip.frames))])
+    times_s = clip.frame_times_s if isinstance(clip, Clip) else clip.times_s
     return PreparedClip(
         name=name,
         inputs=encoder.prepare_frames(clip.frames),
-        times_s=torch.tensor(clip.frame_times_s.tolist(), dtype=torch.float64),
+        times_s=torch.tensor(times_s.tolist(), dtype=torch.float64),
     )
+
+
+def join_parts(parts: Sequence[PreparedClip]) -> PreparedClip:
+    """Return the parts of one clip as one, in order of time."""
+    first, *others = parts
+    if not others:
+        return first
+    times_s, order = torch.cat([part.times_s for part in parts]).sort(stable=True)
+    inputs = _joined([part.inputs for part in parts])
+    return PreparedClip(
+        name=first.name, inputs={key: rows[order] for key, rows in inputs.items()}, times_s=times_s
+    )
+
+
+def split_clip(clip: PreparedClip, count: int) -> tuple[PreparedClip, PreparedClip]:
+    """Return the first `count` frames of a clip, and the others."""
+    first, others = (
+        PreparedClip(
+            name=clip.name,
+            inputs={key: rows[part] for key, rows in clip.inputs.items()},
+            times_s=clip.times_s[part],
+        )
+        for part in (slice(count), slice(count, None))
+    )
+    return first, others
+
+
+def join_features(parts: Sequence[Features]) -> Features:
+    """Return the features of the parts of one clip as one, in order of time."""
+    times_s, order = torch.cat([part.times_s for part in parts]).sort(stable=True)
+    values = torch.cat([part.values for part in parts])
+    return replace(parts[0], values=values[order], times_s=times_s)
 
 
 def encode_together(

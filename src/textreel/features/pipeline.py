@@ -11,6 +11,9 @@
 The id of a clip's features is the sha256 of its file, so moving or renaming files costs nothing,
 and files of one content share one entry.
 
+A file of more than `stages.LONG_FRAMES` frames is encoded on its own, in parts, while it is being
+decoded: memory is bounded whatever its length.
+
 A killed job goes on with what is not stored. Which clips share a window decides the last bits of a
 vector, so windows depend on the files and the sampling alone, are stored whole, and one that lacks
 something is encoded whole again. Files that were set aside are tried again; where all that a
@@ -32,7 +35,7 @@ from textreel.data.files import write_atomic
 from textreel.data.media_files import MediaFile
 from textreel.data.quarantine import Quarantine
 from textreel.data.shards import in_shard
-from textreel.features.encode import PreparedClip, encoder_name
+from textreel.features.encode import EncodedClip, PreparedClip, encoder_name
 from textreel.features.file_index import FileIndex
 from textreel.features.file_keys import keys_ahead
 from textreel.features.stages import Decode, Encode, Ticket, Tracks, Write
@@ -47,6 +50,8 @@ _log = logging.getLogger("textreel.features")
 WINDOW_FRAMES = 256
 """Frames that share the tower's batches: 154 MB once prepared for 224 pixels."""
 MAX_WINDOW_FILES = 32
+FIRST_WINDOW_FILES = 4
+"""Of the first window; each has twice as many as the one before, up to the most."""
 UNKNOWN_FRAMES = 64
 """Frames expected of a file where the sampling sets no number."""
 Show = Callable[[str, int, int, str], None]
@@ -75,7 +80,7 @@ class EncodeSettings:
 
     @property
     def window(self) -> int:
-        """Files whose frames share batches; it follows from the sampling alone."""
+        """Files whose frames share batches, at most; it follows from the sampling alone."""
         frames = self.spec.num_frames or self.spec.max_frames or UNKNOWN_FRAMES
         return max(1, min(MAX_WINDOW_FILES, WINDOW_FRAMES // frames))
 
@@ -154,7 +159,13 @@ def encode_files(
         write = held.enter_context(Write(writer, index))
         encode = held.enter_context(Encode(encoder, patches=settings.patches))
         decode = held.enter_context(
-            Decode(encoder, settings.spec, workers=settings.workers, limits=settings.limits)
+            Decode(
+                encoder,
+                settings.spec,
+                tower=encode.alone,
+                workers=settings.workers,
+                limits=settings.limits,
+            )
         )
         job.run(decode, encode, write)
         return job.report(encode)
@@ -262,8 +273,12 @@ class _Job:
         )
 
     def _windows(self) -> Iterator[Window]:
-        """Yield the windows of distinct files that lack something, in order."""
+        """Yield the windows of distinct files that lack something, in order.
+
+        The first ones are small, so that the tower soon has something to do.
+        """
         seen: set[str] = set()
+        size = min(FIRST_WINDOW_FILES, self._window)
         window: Window = []
         for file, key in keys_ahead(self._files):
             if isinstance(key, MediaError):
@@ -273,9 +288,9 @@ class _Job:
             else:
                 seen.add(key)
                 window.append((key, file))
-            if len(window) == self._window:
+            if len(window) == size:
                 yield from self._if_it_lacks(window)
-                window = []
+                window, size = [], min(2 * size, self._window)
         yield from self._if_it_lacks(window)
 
     def _if_it_lacks(self, window: Window) -> Iterator[Window]:
@@ -288,9 +303,9 @@ class _Job:
 
     def _collect(
         self, window: Window, tickets: Mapping[str, Ticket], decode: Decode, encode: Encode
-    ) -> list[PreparedClip]:
+    ) -> list[PreparedClip | EncodedClip]:
         """Wait for a window's clips; return those to encode together, none if none is missing."""
-        clips: dict[str, PreparedClip] = {}
+        clips: dict[str, PreparedClip | EncodedClip] = {}
         for key, file in window:
             if key not in tickets:
                 continue

@@ -14,15 +14,25 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from textreel.features.encode import PreparedClip, encode_together, prepare_clip
+from textreel.features.encode import (
+    EncodedClip,
+    PreparedClip,
+    encode_together,
+    join_features,
+    join_parts,
+    prepare_clip,
+    split_clip,
+)
 from textreel.features.file_index import FileIndex
 from textreel.features.store_writer import StoreWriter
+from textreel.media.album import Part
 from textreel.media.errors import NoStreamError
 from textreel.media.pool import ReaderPool
 from textreel.media.sampling import SamplingSpec
@@ -32,7 +42,12 @@ from textreel.models.encoders import DualEncoder
 
 Tracks = list[tuple[str, Features]]
 """(id, features) of the clips of one window."""
+Tower = Callable[[PreparedClip], Future[tuple[str, Features]]]
+"""Encodes frames on their own, when their turn comes."""
 PREPARERS = 2
+LONG_FRAMES = 256
+"""A clip of more frames goes to the tower in parts of so many while it is being decoded, so that
+memory is bounded; one of fewer shares its batches with others."""
 WAITING_WINDOWS = 1
 """How many windows wait for the tower, or for the disk, while another is worked on."""
 
@@ -60,33 +75,43 @@ class _Stage(ABC):
 class Ticket:
     """A file that is being decoded."""
 
-    _task: "Future[Future[PreparedClip]]"
+    _task: "Future[Callable[[], PreparedClip | EncodedClip]]"
 
-    def result(self) -> PreparedClip:
-        """Wait for the prepared frames.
+    def result(self) -> PreparedClip | EncodedClip:
+        """Wait for the prepared frames, or, of a long clip, for its features.
 
         Raises:
             MediaError: the file cannot be read, or has no pictures.
         """
-        return self._task.result().result()
+        return self._task.result()()
 
 
 class Decode(_Stage):
-    """Files to prepared frames."""
+    """Files to prepared frames, and long files, part after part, to features."""
 
     def __init__(
         self,
         encoder: DualEncoder,
         spec: SamplingSpec,
         *,
+        tower: Tower,
         workers: int | None = None,
         limits: DecodeLimits | None = None,
     ) -> None:
-        """Prepare `workers` processes (one per processor where None) that read as `spec` says."""
-        self._encoder, self._spec = encoder, spec
+        """Prepare `workers` processes (one per processor where None) that read as `spec` says.
+
+        Args:
+            encoder: whose image preparation is used.
+            spec: which frames.
+            tower: encodes a part of a long clip on its own; `Encode.alone`.
+            workers: processes that decode.
+            limits: how long one file may take.
+        """
+        self._encoder, self._spec, self._tower = encoder, spec, tower
         self._pool = ReaderPool(workers, limits=limits)
         self._preparing = ThreadPoolExecutor(PREPARERS, thread_name_prefix="prepare")
         self._room = threading.Semaphore(2 * PREPARERS)
+        self._closing = threading.Event()
 
     @property
     def workers(self) -> int:
@@ -97,20 +122,72 @@ class Decode(_Stage):
         """Decode one file as soon as a process is free."""
         return Ticket(self._pool.submit(lambda reader: self._decode(reader, name, path)))
 
-    def _decode(self, reader: GuardedReader, name: str, path: Path) -> "Future[PreparedClip]":
-        clip = reader.read(path, self._spec).clip
-        if len(clip.frames) == 0:
-            heard = clip.sound_status
+    def _decode(
+        self, reader: GuardedReader, name: str, path: Path
+    ) -> Callable[[], PreparedClip | EncodedClip]:
+        gathering = _Gathering(partial(self._prepare, name), self._tower)
+        heard = reader.read_parts(path, self._spec, hand_on=gathering.take).clip.sound_status
+        if not gathering.frames:
             raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
+        return gathering.finish
+
+    def _prepare(self, name: str, part: Part) -> "Future[PreparedClip]":
+        if self._closing.is_set():
+            raise CancelledError
         self._room.acquire()  # raw frames are large: wait here rather than pile them up
-        task = self._preparing.submit(prepare_clip, name, clip, self._encoder)
+        task = self._preparing.submit(prepare_clip, name, part, self._encoder)
         task.add_done_callback(lambda _: self._room.release())
         return task
 
     def close(self) -> None:
         """Drop what has not begun, and end the processes."""
+        self._closing.set()
         self._pool.close()
         self._preparing.shutdown(wait=True, cancel_futures=True)
+
+
+class _Gathering:
+    """The prepared frames of one clip; of a long one the tower takes them part after part.
+
+    Attributes:
+        frames: how many there were so far.
+    """
+
+    def __init__(self, prepare: Callable[[Part], "Future[PreparedClip]"], tower: Tower) -> None:
+        self.frames = 0
+        self._prepare, self._tower = prepare, tower
+        self._rest: PreparedClip | None = None
+        self._tasks: list[Future[PreparedClip]] = []
+        self._held = 0  # frames of both
+        self._encoded: list[Future[tuple[str, Features]]] = []
+
+    def take(self, part: Part) -> None:
+        """Prepare a part, and pass on what is enough for the tower."""
+        self._tasks.append(self._prepare(part))
+        self.frames += len(part.frames)
+        self._held += len(part.frames)
+        while self._held > LONG_FRAMES:
+            if self._encoded:
+                self._encoded[-1].result()  # no further ahead of the tower
+            self._encode_some()
+
+    def finish(self) -> PreparedClip | EncodedClip:
+        """Wait for all of it."""
+        if not self._encoded:
+            return self._join()
+        while self._held:
+            self._encode_some()
+        features = [task.result() for task in self._encoded]
+        return EncodedClip(name=features[0][0], features=join_features([f for _, f in features]))
+
+    def _join(self) -> PreparedClip:
+        parts = [] if self._rest is None else [self._rest]
+        return join_parts(parts + [task.result() for task in self._tasks])
+
+    def _encode_some(self) -> None:
+        some, self._rest = split_clip(self._join(), LONG_FRAMES)
+        self._tasks, self._held = [], len(self._rest.times_s)
+        self._encoded.append(self._tower(some))
 
 
 class Encode(_Stage):
@@ -143,8 +220,12 @@ class Encode(_Stage):
         total_s = wait_s + self.busy_s
         return wait_s / total_s if total_s else 0.0
 
-    def put(self, clips: Sequence[PreparedClip]) -> list[Tracks]:
-        """Give one window to the tower.
+    def alone(self, clip: PreparedClip) -> "Future[tuple[str, Features]]":
+        """Give some frames to the tower that share their batch with no others; do not wait."""
+        return self._thread.submit(lambda: self._encode([clip])[0])
+
+    def put(self, clips: Sequence[PreparedClip | EncodedClip]) -> list[Tracks]:
+        """Give one window to the tower; clips that are encoded pass through.
 
         Returns:
             Windows that are finished, in order; waits while too many are not. After `finish`
@@ -165,11 +246,14 @@ class Encode(_Stage):
         self._idle_since_s = None  # nothing more is waited for
         return done
 
-    def _encode(self, clips: Sequence[PreparedClip]) -> Tracks:
+    def _encode(self, clips: Sequence[PreparedClip | EncodedClip]) -> Tracks:
         begun_s = self._clock()
         since_s, self._idle_since_s = self._idle_since_s, None
         self.wait_s += begun_s - (begun_s if since_s is None else since_s)
-        tracks = encode_together(clips, self._encoder, patches=self._patches)
+        prepared = [clip for clip in clips if isinstance(clip, PreparedClip)]
+        new = dict(encode_together(prepared, self._encoder, patches=self._patches))
+        done = {clip.name: clip.features for clip in clips if isinstance(clip, EncodedClip)}
+        tracks = [(clip.name, (new | done)[clip.name]) for clip in clips]
         ended_s = self._clock()
         self.busy_s += ended_s - begun_s
         self._idle_since_s = ended_s

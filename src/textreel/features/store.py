@@ -269,16 +269,16 @@ class FeatureStore:
             raise MissingFeaturesError.of([id], wanted=1, store=self.path)
         values, times_s = self._mapped(track.shard)
         first, end, step = frames.indices(track.num_frames)
-        end = max(first, end)
-        per_frame = track.num_vectors
-        rows = values[track.row + first * per_frame : track.row + end * per_frame]
-        rows = rows.view((end - first, per_frame, self.identity.feature_dim))
-        times_s = times_s[track.time + first : track.time + end]
+        count, per_frame = max(0, end - first), track.num_vectors
+        # `narrow_copy` does in one call what slicing and cloning do in two
+        rows = values.narrow_copy(0, track.row + first * per_frame, count * per_frame)
+        rows = rows.view((count, per_frame, self.identity.feature_dim))
+        times_s = times_s.narrow_copy(0, track.time + first, count)
         if step > 1:
-            rows, times_s = rows[::step], times_s[::step]
+            rows, times_s = rows[::step].clone(), times_s[::step].clone()
         return Features(
-            values=rows.clone(),
-            times_s=times_s.clone(),
+            values=rows,
+            times_s=times_s,
             modality=track.modality,
             encoder=self.identity.encoder,
             revision=self.identity.revision,

@@ -5,14 +5,17 @@ A frame belongs to every time from its own start to the next frame's, so frames 
 never by number, and two times that fall on one frame give it once.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
+from textreel.media.album import HandOn
 from textreel.media.clip import Clip
 from textreel.media.errors import NoStreamError, TruncatedError
 from textreel.media.frames import Frames, read_frames
@@ -37,11 +40,13 @@ class Decoded:
         clip: the frames and the sound.
         notes: what was unusual about the file, one sentence each; empty for a sound file.
         work: packets decoded, packets damaged, jumps made.
+        times_s: float64 (T,), the time of every frame that was read, also of those handed on.
     """
 
     clip: Clip
     notes: tuple[str, ...]
     work: Work
+    times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def read_clip(
@@ -85,16 +90,19 @@ def decode_clip(
     sound_rate_hz: int | None = DEFAULT_SOUND_RATE_HZ,
     stream_index: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    hand_on: HandOn | None = None,
 ) -> Decoded:
     """As `read_clip`, but return the notes instead of logging them.
 
     Args:
-        path: see `read_clip`.
-        spec: see `read_clip`.
-        sound: see `read_clip`.
-        sound_rate_hz: see `read_clip`.
-        stream_index: see `read_clip`.
+        path: see `read_clip`; so are the next four.
+        spec: which frames.
+        sound: the mode.
+        sound_rate_hz: the rate wanted.
+        stream_index: the video stream.
         progress: called for each packet, to show that work goes on.
+        hand_on: takes the frames part after part, so that few are in memory at a time; the clip
+            has none of them then.
 
     Raises:
         MediaError: see `read_clip`.
@@ -104,11 +112,11 @@ def decode_clip(
     if sound not in get_args(SoundMode):
         raise ValueError(f"sound={sound!r}: must be one of {', '.join(get_args(SoundMode))}")
     frames: Frames | None = None
-    try:
-        frames = read_frames(path, spec, stream_index=stream_index, progress=progress)
-    except NoStreamError:
-        if stream_index is not None:
-            raise
+    no_video = (NoStreamError,) if stream_index is None else ()  # a sound file is no fault
+    with contextlib.suppress(*no_video):
+        frames = read_frames(
+            path, spec, stream_index=stream_index, progress=progress, hand_on=hand_on
+        )
     heard = read_sound(
         path,
         sound,
@@ -122,7 +130,7 @@ def decode_clip(
     return Decoded(
         clip=Clip(
             frames=frames.pixels,
-            frame_times_s=frames.times_s,
+            frame_times_s=frames.times_s[: len(frames.pixels)],
             duration_s=frames.duration_s,
             source=str(path),
             sound=heard.samples,
@@ -131,6 +139,7 @@ def decode_clip(
         ),
         notes=frames.notes + heard.notes,
         work=frames.work,
+        times_s=frames.times_s,
     )
 
 

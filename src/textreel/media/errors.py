@@ -87,6 +87,15 @@ class OutOfRangeError(MediaError):
     default_hint: ClassVar[str] = "choose start_s and end_s inside the file's duration"
 
 
+class TooManyFramesError(MediaError):
+    """The frames asked for take more memory than a clip may."""
+
+    exit_code: ClassVar[int] = 2
+    default_hint: ClassVar[str] = (
+        "take fewer frames: max_frames beside fps, a lower fps, or a window of start_s and end_s"
+    )
+
+
 class DecodeTimeoutError(MediaError, TimeoutError):
     """Decoding passed its limit of CPU time, or of wall time without progress."""
 

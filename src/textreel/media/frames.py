@@ -11,10 +11,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from textreel.media.album import Album
-from textreel.media.errors import OutOfRangeError
+from textreel.media.album import MAX_CLIP_BYTES, Album, FullError, HandOn, Part
+from textreel.media.errors import OutOfRangeError, TooManyFramesError
 from textreel.media.opening import open_media, read_only, why_nothing_decodes
 from textreel.media.pixels import Pixels, Turn
 from textreel.media.sampling import SamplingError, SamplingSpec
@@ -51,8 +52,8 @@ class Frames:
 
     Attributes:
         pixels: uint8 (T, 3, H, W), RGB as displayed; in memory the channels of a pixel lie side by
-            side, as `Album` says.
-        times_s: float64 (T,), ascending, the stream's first frame at 0.
+            side, as `Album` says. (0, 3, H, W) where all were handed on.
+        times_s: float64 (T,), ascending, the stream's first frame at 0; also of what was handed on.
         duration_s: length of the stream in seconds.
         origin_s: the first frame's time on the container's own clock.
         turn: how the stored pictures were turned.
@@ -70,7 +71,12 @@ class Frames:
 
 
 def read_frames(
-    path: Path, spec: SamplingSpec, *, stream_index: int | None, progress: Callable[[], None]
+    path: Path,
+    spec: SamplingSpec,
+    *,
+    stream_index: int | None,
+    progress: Callable[[], None],
+    hand_on: HandOn | None = None,
 ) -> Frames:
     """Read the frames that `spec` asks for.
 
@@ -79,23 +85,26 @@ def read_frames(
         spec: which frames.
         stream_index: number of the video stream; the container's best one where None.
         progress: called for each packet, to show that work goes on.
+        hand_on: takes the frames part after part, so that few are in memory at a time.
 
     Raises:
         NoStreamError: the file has no video, or `stream_index` is no video stream.
         OutOfRangeError: the window lies outside the stream.
+        TooManyFramesError: without `hand_on`, all frames together take too much memory.
         EmptyFileError, EncryptedError, TruncatedError: nothing can be decoded.
     """
+    shown = _Shown(str(path), hand_on)
     with _open(path, stream_index, progress) as packets:
         length_s = header_length_s(packets.container, packets.stream)
         if length_s is None or ends_unevenly(packets.stream):
             with _open(path, stream_index, progress) as again:
                 length_s = max(length_s or 0.0, _measure_length_s(again))
         try:
-            return _Reading(str(path), packets, length_s).read(spec, in_order=False)
+            return _Reading(str(path), packets, length_s, shown).read(spec, in_order=False)
         except UnseekableError:
             log.debug("%s cannot be sought in: reading it from the start", path)
     with _open(path, stream_index, progress) as packets:
-        return _Reading(str(path), packets, length_s).read(spec, in_order=True)
+        return _Reading(str(path), packets, length_s, shown).read(spec, in_order=True)
 
 
 @contextlib.contextmanager
@@ -124,22 +133,83 @@ def _measure_length_s(packets: Packets) -> float:
     return float((packets.end - first) * (packets.stream.time_base or Fraction(1)))
 
 
+class _Shown:
+    """The pictures shown so far: kept, or handed on part after part."""
+
+    def __init__(self, source: str, hand_on: HandOn | None) -> None:
+        self.source, self._hand_on = source, hand_on
+        self.origin, self.tick_s = 0, Fraction(1)
+        self.pixels: Pixels | None = None
+        limit = MAX_CLIP_BYTES if hand_on is None else None
+        self.album = Album(max_bytes=limit, full=hand_on and self._pass_on)
+
+    def start_again(self, tick_s: Fraction) -> None:
+        """Begin another pass; only what was handed on stays."""
+        self.origin, self.tick_s, self.pixels = 0, tick_s, None
+        self.album.drop()
+
+    def refuse_too_many(self, stream: VideoStream, length_s: float, times: int | None) -> None:
+        """Refuse, before anything is decoded, what cannot be kept in memory.
+
+        Args:
+            stream: whose headers tell sizes and numbers; what they tell wrongly is found later.
+            length_s: of the part asked for.
+            times: how many were asked for, None for all frames.
+        """
+        context, rate = stream.codec_context, stream.average_rate
+        known = [count for count in (times, stream.frames) if count]
+        if rate and not stream.frames:
+            known.append(math.ceil(length_s * float(rate)))
+        needed = min(known, default=0) * context.width * context.height * 3
+        if self._hand_on is None and needed > MAX_CLIP_BYTES:
+            raise TooManyFramesError(
+                self.source,
+                f"{min(known)} frames of {context.width} x {context.height} pixels take "
+                f"{needed / 1e9:.1f} GB of memory; a clip may hold {MAX_CLIP_BYTES / 1e9:.1f} GB",
+            )
+
+    def show(self, stamp: int, frame: av.VideoFrame, *, aspect: float | None) -> None:
+        """Add a frame, unless it was shown before."""
+        if stamp in self.album:
+            return
+        if self.pixels is None:
+            self.pixels = Pixels(frame, aspect=aspect)
+        try:
+            self.album.add(stamp, self.pixels.to_rgb(frame))
+        except FullError as error:
+            raise TooManyFramesError(self.source, str(error)) from error
+
+    def times_s(self, stamps: Iterable[int]) -> NDArray[np.float64]:
+        """Return the times of pictures on the file's clock."""
+        return np.array([float((stamp - self.origin) * self.tick_s) for stamp in stamps])
+
+    def _pass_on(self, stamps: list[int], pictures: NDArray[np.uint8]) -> None:
+        assert self._hand_on is not None
+        self._hand_on(Part(frames=pictures, times_s=self.times_s(stamps)))
+
+
 class _Reading:
     """One pass over one stream.
 
     Attributes:
         origin: time stamp of the first frame.
-        shown: the pictures so far.
+        shown: the pictures so far, also those of a pass that was given up.
     """
 
-    def __init__(self, source: str, packets: Packets, length_s: float) -> None:
+    def __init__(self, source: str, packets: Packets, length_s: float, shown: _Shown) -> None:
         self.source, self.packets, self.length_s = source, packets, length_s
-        self.stream = packets.stream
+        self.stream, self.shown = packets.stream, shown
         self.tick_s = packets.stream.time_base or Fraction(1)
-        self.origin = 0
-        self.pixels: Pixels | None = None
-        self.shown = Album()
+        shown.start_again(self.tick_s)
         self.notes: list[str] = []
+
+    @property
+    def origin(self) -> int:
+        return self.shown.origin
+
+    @origin.setter
+    def origin(self, stamp: int) -> None:
+        self.shown.origin = stamp
 
     def read(self, spec: SamplingSpec, *, in_order: bool) -> Frames:
         """Read what `spec` asks for; `in_order`: without ever going back."""
@@ -148,6 +218,9 @@ class _Reading:
         if not in_order:
             head = self._find_origin(head)
         times_s, start_s = self._times(spec, self.length_s)
+        end_s = self.length_s if spec.end_s is None else min(self.length_s, spec.end_s)
+        times = None if times_s is None else len(times_s)
+        self.shown.refuse_too_many(self.stream, end_s - start_s, times)
         if times_s is None:
             end_s = math.inf if spec.end_s is None else spec.end_s
             self._take_all(head, start_s, end_s)
@@ -241,7 +314,7 @@ class _Reading:
         for frame in selector.frames([self._ticks(t) for t in times_s]):
             self._show(frame.pts, frame)
         ended_at: int | None = None
-        if keys_only and len(self.shown):
+        if keys_only and len(self.shown.album):
             return  # times before the first key frame show none
         for target in sorted(set(selector.missing)):
             if ended_at is not None and target > ended_at:
@@ -256,26 +329,23 @@ class _Reading:
         return self.origin + math.floor((time_s + EPSILON_S) / float(self.tick_s))
 
     def _show(self, stamp: int, frame: av.VideoFrame) -> None:
-        if stamp in self.shown:
-            return
-        if self.pixels is None:
-            self.pixels = Pixels(frame, aspect=sane_aspect(self.stream))
-        self.shown.add(stamp, self.pixels.to_rgb(frame))
+        self.shown.show(stamp, frame, aspect=sane_aspect(self.stream))
 
     def _result(self, times_s: list[float] | None, length_s: float) -> Frames:
-        work = self.packets.work
-        if not len(self.shown) or self.pixels is None:
+        work, album, pixels = self.packets.work, self.shown.album, self.shown.pixels
+        if not len(album) or pixels is None:
             raise why_nothing_decodes(
                 self.source, what="video", packets=work.packets, damaged=work.damaged
             )
-        stamps = self.shown.stamps
-        self._note_faults(self.pixels, times_s, stamps)
+        album.hand_on()
+        stamps = album.stamps
+        self._note_faults(pixels, times_s, stamps)
         return Frames(
-            pixels=self.shown.take(),
-            times_s=np.array([float((s - self.origin) * self.tick_s) for s in stamps]),
+            pixels=album.take(),
+            times_s=self.shown.times_s(stamps),
             duration_s=length_s,
             origin_s=float(self.origin * self.tick_s),
-            turn=self.pixels.turn,
+            turn=pixels.turn,
             notes=tuple(self.notes),
             work=work,
         )

@@ -79,12 +79,12 @@ def look(
     Raises:
         MediaError: see `read_clip`.
     """
-    decoded = decode_clip(path, spec, sound=sound, progress=progress)
+    decoded = decode_clip(path, spec, sound=sound, progress=progress, hand_on=lambda part: None)
     info = probe(path) if describe else None
     notes = decoded.notes + (() if info is None else info.notes)
     return Look(
         source=str(path),
-        frame_times_s=tuple(decoded.clip.frame_times_s.tolist()),
+        frame_times_s=tuple(decoded.times_s.tolist()),
         sound_status=decoded.clip.sound_status,
         notes=tuple(dict.fromkeys(notes)),
         damaged=decoded.work.damaged,

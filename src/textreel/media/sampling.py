@@ -206,20 +206,35 @@ class SamplingSpec:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that differ whenever another rule was declared."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """16 hex digits: equal for equal rules, different for all others.
+
+        Two ways to declare one rule are equal: 8 and 8.0, a start at 0 and none, and `topa_floor`
+        at 1 fps and without a rate.
+        """
+        values = self.to_dict()
+        values["start_s"] = values["start_s"] or None
+        if self.policy == "topa_floor":
+            values["fps"] = values["fps"] or TOPA_FPS
+        return hashlib.sha256(_canonical(values).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the format number, JSON values only."""
         values = asdict(self)
-        for name in ("fps", "start_s", "end_s"):
+        kinds = {
+            "fps": float,
+            "start_s": float,
+            "end_s": float,
+            "num_frames": int,
+            "max_frames": int,
+        }
+        for name, kind in kinds.items():
             if values[name] is not None:
-                values[name] = float(values[name])
+                values[name] = kind(values[name])
         return {"format": FORMAT, **values}
 
     def to_json(self) -> str:
         """Return canonical JSON: sorted keys, no spaces."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return _canonical(self.to_dict())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SamplingSpec":
@@ -256,3 +271,7 @@ class SamplingSpec:
         if not isinstance(values, dict):
             raise SamplingError(f"SamplingSpec: not a JSON object but {type(values).__name__}")
         return cls.from_dict(values)
+
+
+def _canonical(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))

@@ -10,18 +10,14 @@ back through a pipe, so nothing can be left behind in shared memory.
 One worker reads any number of files; after a failure the next file gets a new one.
 """
 
-import ctypes
 import json
-import math
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-import time
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, get_args
@@ -29,26 +25,21 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 
 from textreel.media import errors
+from textreel.media.album import HandOn, Part
 from textreel.media.clip import Clip
-from textreel.media.decode import DEFAULT_SOUND_RATE_HZ, Decoded, decode_clip
+from textreel.media.decode import DEFAULT_SOUND_RATE_HZ, Decoded
 from textreel.media.errors import DecoderCrashError, DecodeTimeoutError, MediaError
-from textreel.media.look import Look, look
+from textreel.media.look import Look
 from textreel.media.sampling import SamplingSpec
 from textreel.media.seek import Work
+from textreel.media.serving import ARRAYS
 from textreel.media.sound import SoundMode
 
-if sys.platform != "win32":
-    import resource
-
-ALIVE_S = 0.25
-"""A worker that makes progress says so this often."""
 CLOSE_S = 5.0
-PR_SET_PDEATHSIG = 1
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from textreel.media.worker import serve; serve(int(sys.argv[2]))"
+    "from textreel.media.serving import serve; serve(int(sys.argv[2]))"
 )
-ARRAYS = ("frames", "frame_times_s", "sound")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +131,37 @@ class GuardedReader:
         request |= {"sound_rate_hz": sound_rate_hz, "stream_index": stream_index}
         return _decoded(self._ask(request, source=str(path)))
 
+    def read_parts(
+        self,
+        path: Path | str,
+        spec: SamplingSpec | None = None,
+        *,
+        hand_on: HandOn,
+        stream_index: int | None = None,
+    ) -> Decoded:
+        """Decode the frames of one file, part after part; few are in memory at a time.
+
+        Args:
+            path: see `read_clip`.
+            spec: see `read_clip`.
+            hand_on: takes each part; see `album.HandOn`. Where it raises, the worker is ended.
+            stream_index: see `read_clip`.
+
+        Returns:
+            A clip without frames; their times are in `times_s`.
+
+        Raises:
+            DecodeTimeoutError, DecoderCrashError, MediaError: see `read`.
+        """
+        request = _request(path, spec, "skip") | {"stream_index": stream_index, "parts": True}
+        try:
+            return _decoded(self._ask(request, source=str(path), hand_on=hand_on))
+        except MediaError:
+            raise
+        except BaseException:
+            self._kill()  # it waits for an answer that nobody will send
+            raise
+
     def look(
         self,
         path: Path | str,
@@ -156,17 +178,17 @@ class GuardedReader:
         request = _request(path, spec, sound) | {"describe": describe}
         return Look.from_dict(self._ask(request, source=str(path))["look"])
 
-    def _ask(self, request: dict[str, Any], *, source: str) -> dict[str, Any]:
+    def _ask(
+        self, request: dict[str, Any], *, source: str, hand_on: HandOn | None = None
+    ) -> dict[str, Any]:
         """Send a request and return its answer."""
-        request["cpu_s"] = self.limits.cpu_s
         process = self._running()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died: what `_wait` finds says how
-        return self._wait(source)
+        _tell(process, request | {"cpu_s": self.limits.cpu_s})
+        while (answer := self._wait(source))["kind"] == "part":
+            assert hand_on is not None
+            hand_on(Part(frames=answer["frames"], times_s=answer["times_s"]))
+            _tell(process, {})
+        return answer
 
     def close(self) -> None:
         """End the worker."""
@@ -215,7 +237,7 @@ class GuardedReader:
                 raise DecoderCrashError(
                     source, f"the decoding process failed on it: {answer['what']}"
                 )
-            if answer["kind"] in ("clip", "look"):
+            if answer["kind"] in ("clip", "look", "part"):
                 return answer
 
     def _kill(self) -> int:
@@ -237,6 +259,15 @@ class GuardedReader:
         return DecoderCrashError(source, f"the decoding process died on it {how}")
 
 
+def _tell(process: subprocess.Popen[bytes], request: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it died: what is read from it says how
+
+
 def _collect(pipe: BinaryIO, answers: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
     """Pass the worker's messages on; None at its end."""
     try:
@@ -250,6 +281,8 @@ def _collect(pipe: BinaryIO, answers: "queue.SimpleQueue[dict[str, Any] | None]"
                         raise EOFError
                     view = view[count:]
                     answers.put({"kind": "alive"})
+            if "frames" in message:
+                message["frames"] = message["frames"].transpose(0, 3, 1, 2)
             answers.put(message)
     except (EOFError, ValueError):
         pass  # the pipe was closed, or the worker died in the middle of a message
@@ -274,101 +307,9 @@ def _error(answer: dict[str, Any]) -> MediaError:
 def _decoded(answer: dict[str, Any]) -> Decoded:
     fields: dict[str, Any] = {name: answer.get(name) for name in ARRAYS} | answer["clip"]
     clip = Clip(**fields)
-    return Decoded(clip=clip, notes=tuple(answer["notes"]), work=Work(**answer["work"]))
-
-
-def serve(parent_pid: int) -> None:
-    """Be a worker: read requests from standard input, write answers to standard output.
-
-    Args:
-        parent_pid: the process to die with.
-    """
-    _die_with(parent_pid)
-    out = os.fdopen(os.dup(1), "wb")
-    _send(out, {"kind": "alive"})
-    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
-    sys.excepthook = partial(_last_words, out)
-    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    while True:
-        _answer(requests.get(), out)
-
-
-def _last_words(
-    out: BinaryIO,
-    kind: type[BaseException],
-    error: BaseException,
-    trace: TracebackType | None,
-) -> None:
-    """Tell what no reader expected, which is a fault of ours, and end."""
-    _send(out, {"kind": "fault", "what": f"{kind.__name__}: {error}"})
-    os._exit(1)  # an orderly end would wait for the thread that reads requests, and abort
-
-
-def _die_with(parent_pid: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:
-            os._exit(0)
-
-
-def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    """Pass requests on; end the process, busy or not, when the parent closes the pipe."""
-    for line in sys.stdin.buffer:
-        requests.put(json.loads(line))
-    os._exit(0)
-
-
-def _limit_cpu(seconds: float) -> None:
-    """Let the system end this process after so many more CPU seconds."""
-    if sys.platform != "win32":
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        soft = math.ceil(usage.ru_utime + usage.ru_stime + seconds)
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        if hard != resource.RLIM_INFINITY:
-            soft = min(soft, hard)
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def _answer(request: dict[str, Any], out: BinaryIO) -> None:
-    last = time.monotonic()
-
-    def alive() -> None:
-        nonlocal last
-        if (now := time.monotonic()) - last > ALIVE_S:
-            last = now
-            _send(out, {"kind": "alive"})
-
-    _limit_cpu(request.pop("cpu_s"))
-    spec = SamplingSpec.from_dict(request.pop("spec"))
-    try:
-        if "describe" in request:
-            seen = look(request.pop("path"), spec, progress=alive, **request)
-            _send(out, {"kind": "look", "look": asdict(seen)})
-            return
-        decoded = decode_clip(request.pop("path"), spec, progress=alive, **request)
-    except MediaError as error:
-        fields = {"source": error.source, "cause": error.cause, "hint": error.hint}
-        _send(out, {"kind": "error", "type": type(error).__name__, **fields})
-        return
-    clip = decoded.clip
-    arrays = {name: np.ascontiguousarray(getattr(clip, name)) for name in ARRAYS[:2]}
-    if clip.sound is not None:
-        arrays["sound"] = np.ascontiguousarray(clip.sound)
-    plain = ("duration_s", "source", "sound_rate_hz", "sound_status")
-    head = {
-        "kind": "clip",
-        "clip": {name: getattr(clip, name) for name in plain},
-        "notes": decoded.notes,
-        "work": asdict(decoded.work),
-        "arrays": {name: (str(array.dtype), array.shape) for name, array in arrays.items()},
-    }
-    _send(out, head, *arrays.values())
-
-
-def _send(out: BinaryIO, head: dict[str, Any], *arrays: np.ndarray[Any, Any]) -> None:
-    out.write(json.dumps(head).encode() + b"\n")
-    for array in arrays:
-        out.write(array.reshape(-1).data.cast("B"))
-    out.flush()
+    return Decoded(
+        clip=clip,
+        notes=tuple(answer["notes"]),
+        work=Work(**answer["work"]),
+        times_s=answer["times_s"],
+    )

@@ -4,6 +4,12 @@
                        projection that its pooled vector takes, to unit length: the shared space
     SigLIP             last hidden state, which its layer norm has been over; the tower's own space
 
+CLIP's patches have unit length because they live where pooled vectors and captions do, and only
+angles mean anything there. SigLIP's pooled vector is no projection of single patches but a learned
+attention over all of them, so there is no shared space to put one into; its patches stay as the
+layer norm leaves them, which is what its own pooling head sees. To compare directions, divide by
+the length.
+
 Only towers that are known are read: whether the norm is still to come and which tokens are no
 squares is nothing that a model tells.
 """

@@ -92,11 +92,18 @@ def cpu_seconds() -> float:
     return time.process_time() + children.children_user + children.children_system
 
 
+def stopwatch(run: Callable[[], object]) -> tuple[float, float]:
+    """Return the CPU and wall seconds of one call."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    run()
+    return cpu_seconds() - cpu, time.perf_counter() - wall
+
+
 def compare(
     sides: Mapping[str, Callable[[], object]],
     *,
     rounds: int,
-    fewer: Mapping[str, int] | None = None,
+    timed: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[Timing, ...]:
     """Time each side once a round.
 
@@ -104,27 +111,23 @@ def compare(
         sides: by name, ours first; each call does the same work. Each should have been called once
             before, so that nothing is built within the first round.
         rounds: at least 1.
-        fewer: sides that take part in the first rounds only, in how many.
+        timed: sides that are too slow to be called again, with the CPU and wall seconds of the one
+            call there was.
 
     Raises:
         ValueError: no rounds, or no sides.
     """
-    last = dict.fromkeys(sides, rounds) | dict(fewer or {})
-    if min(last.values(), default=0) < 1:
-        raise ValueError(
-            f"{len(sides)} sides in {min(last.values(), default=rounds)} rounds: both must be at "
-            f"least 1"
-        )
-    cpu_s: dict[str, list[float]] = {side: [] for side in sides}
-    wall_s: dict[str, list[float]] = {side: [] for side in sides}
+    if rounds < 1 or not sides:
+        raise ValueError(f"{len(sides)} sides in {rounds} rounds: both must be at least 1")
+    taken = {side: [seconds] for side, seconds in (timed or {}).items()}
+    order = [side for side in sides if side not in taken]
     for number in range(rounds):
-        order = [side for side in sides if number < last[side]]
         for side in order[:: 1 if number % 2 == 0 else -1]:
-            wall, cpu = time.perf_counter(), cpu_seconds()
-            sides[side]()
-            cpu_s[side].append(cpu_seconds() - cpu)
-            wall_s[side].append(time.perf_counter() - wall)
-    return tuple(_timing(side, cpu_s[side], wall_s[side]) for side in sides)
+            taken.setdefault(side, []).append(stopwatch(sides[side]))
+    return tuple(
+        _timing(side, [cpu for cpu, _ in taken[side]], [wall for _, wall in taken[side]])
+        for side in sides
+    )
 
 
 def _timing(side: str, cpu_s: list[float], wall_s: list[float]) -> Timing:

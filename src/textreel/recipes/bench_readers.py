@@ -1,9 +1,14 @@
 """The readers that `bench decode` compares: ours, and what users write with other libraries.
 
-    reader(path, wanted)  -->  RGB frames uint8 (T, H, W, 3), and their times where it knows them
+    reader(path, wanted, take)      take gets RGB frames uint8 (T, H, W, 3), and their times where
+                                    the reader knows them, in one piece or in several
 
 Each opens the file, reads the frames and closes it. All but OpenCV decode with one thread, so that
 CPU seconds hold no idle waiting; OpenCV cannot be told so and takes what it likes.
+
+A few frames are returned as one array, as users want them. All frames of a file are given to `take`
+piece by piece, the way each library does that best, for all frames of an hour fit into no memory;
+transformers' loader knows no such way.
 """
 
 import importlib
@@ -16,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from textreel.media.decode import read_clip
+from textreel.media.decode import decode_clip, read_clip
 from textreel.media.sampling import SamplingSpec
 
 
@@ -49,22 +54,32 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Read:
-    """What a reader returned: frames uint8 (T, H, W, 3), times in seconds where it tells them."""
+    """What a reader gives: frames uint8 (T, H, W, 3), times in seconds where it tells them."""
 
     frames: NDArray[np.uint8]
     times_s: NDArray[np.float64] | None = None
 
 
-Reader = Callable[[Path, Wanted], Read]
+Take = Callable[[Read], None]
+Reader = Callable[[Path, Wanted, Take], None]
+BATCH = 64
+"""Frames that decord is asked for at a time when all are wanted; it reads on without seeking."""
 
 
-def read_ours(path: Path, wanted: Wanted) -> Read:
-    """Read with `media.decode.read_clip`."""
-    clip = read_clip(path, wanted.spec)
-    return Read(frames=clip.frames.transpose(0, 2, 3, 1), times_s=clip.frame_times_s)
+def read_ours(path: Path, wanted: Wanted, take: Take) -> None:
+    """Read with `media.decode`."""
+    if wanted.count is None:
+        decode_clip(path, wanted.spec, hand_on=lambda part: take(_ours(part.frames, part.times_s)))
+    else:
+        clip = read_clip(path, wanted.spec)
+        take(_ours(clip.frames, clip.frame_times_s))
 
 
-def read_sequential(path: Path, wanted: Wanted) -> Read:
+def _ours(frames: NDArray[np.uint8], times_s: NDArray[np.float64]) -> Read:
+    return Read(frames=frames.transpose(0, 2, 3, 1), times_s=times_s)
+
+
+def read_sequential(path: Path, wanted: Wanted, take: Take) -> None:
     """Read with the plain loop over PyAV: decode from the start, keep what is asked for."""
     numbers = set(wanted.numbers)
     last = max(numbers)
@@ -75,21 +90,24 @@ def read_sequential(path: Path, wanted: Wanted) -> Read:
             if number in numbers:
                 frames.append(frame.to_ndarray(format="rgb24"))
                 times_s.append(frame.time or 0.0)
+            if wanted.count is None:
+                take(Read(frames=frames.pop()[None], times_s=np.array([times_s.pop()])))
             if number == last:
                 break
-    return Read(frames=np.stack(frames), times_s=np.array(times_s))
+    if frames:
+        take(Read(frames=np.stack(frames), times_s=np.array(times_s)))
 
 
-def read_transformers(path: Path, wanted: Wanted) -> Read:
+def read_transformers(path: Path, wanted: Wanted, take: Take) -> None:
     """Read with the loader of transformers, its PyAV backend."""
     from transformers.video_utils import load_video
 
     numbers = np.array(wanted.numbers)
     frames, _ = load_video(str(path), backend="pyav", sample_indices_fn=lambda **_: numbers)
-    return Read(frames=frames)
+    take(Read(frames=frames))
 
 
-def read_opencv(cv2: ModuleType, path: Path, wanted: Wanted) -> Read:
+def read_opencv(cv2: ModuleType, path: Path, wanted: Wanted, take: Take) -> None:
     """Read with OpenCV: set the position for some frames, read on for all of them."""
     capture = cv2.VideoCapture(str(path))
     frames = []
@@ -99,17 +117,26 @@ def read_opencv(cv2: ModuleType, path: Path, wanted: Wanted) -> Read:
         found, frame = capture.read()
         if found:
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+        if frames and wanted.count is None:
+            take(Read(frames=frames.pop()[None]))
     capture.release()
-    return Read(frames=np.stack(frames))
+    if frames:
+        take(Read(frames=np.stack(frames)))
 
 
-def read_decord(decord: ModuleType, path: Path, wanted: Wanted) -> Read:
+def read_decord(decord: ModuleType, path: Path, wanted: Wanted, take: Take) -> None:
     """Read with decord's `get_batch`."""
     reader = decord.VideoReader(str(path), num_threads=1)
-    return Read(frames=reader.get_batch(wanted.numbers).asnumpy())
+    numbers = wanted.numbers
+    size = BATCH if wanted.count is None else len(numbers)
+    for start in range(0, len(numbers), size):
+        take(Read(frames=reader.get_batch(numbers[start : start + size]).asnumpy()))
 
 
-OPTIONAL: dict[str, tuple[str, Callable[[ModuleType, Path, Wanted], Read]]] = {
+WHOLE = ("transformers",)
+"""Sides that hold all frames at once: decoded, converted, and stacked a second time."""
+WHOLE_BYTES_PER_PIXEL = 1.5 + 3 + 3
+OPTIONAL: dict[str, tuple[str, Callable[[ModuleType, Path, Wanted, Take], None]]] = {
     "opencv": ("cv2", read_opencv),
     "decord": ("decord", read_decord),
 }
@@ -134,5 +161,5 @@ def find_readers() -> tuple[dict[str, Reader], tuple[str, ...]]:
     return readers, tuple(remarks)
 
 
-def _with(module: ModuleType, read: Callable[[ModuleType, Path, Wanted], Read]) -> Reader:
-    return lambda path, wanted: read(module, path, wanted)
+def _with(module: ModuleType, read: Callable[[ModuleType, Path, Wanted, Take], None]) -> Reader:
+    return lambda path, wanted, take: read(module, path, wanted, take)
