@@ -26,7 +26,7 @@ def test_a_thread_answers_as_whole_prompts_do(family: str, adapter: str) -> None
     model = make_model(family, adapter=adapter)
     batch = row_of(make_batch(targets=False), 0)
     other = changed(batch, 8, 3 + int(batch.input_ids[0, 8]) % 40)
-    thread, reused = Thread(), []
+    thread, reused = Thread(grows=True), []
     for prompt in (batch, row_of(batch, 0, more=[4, 5, 6]), other, batch):
         row = TrackRow(model, prompt)
         found = list(thread.stream(row, max_new_tokens=5, sampling=NEVER))
@@ -41,7 +41,7 @@ def test_a_thread_answers_as_whole_prompts_do(family: str, adapter: str) -> None
 def test_what_was_said_is_not_read_again() -> None:
     model = make_model()
     batch = row_of(make_batch(targets=False), 0)
-    thread = Thread()
+    thread = Thread(grows=True)
     said = list(thread.stream(TrackRow(model, batch), max_new_tokens=4, sampling=NEVER))
     grown = TrackRow(model, row_of(batch, 0, more=[*said, 7, 8]))
     found = list(thread.stream(grown, max_new_tokens=2, sampling=NEVER))
@@ -67,3 +67,14 @@ def test_a_stop_ends_the_stream() -> None:
     free = list(Thread().stream(row, max_new_tokens=5, sampling=NEVER))
     cut = list(Thread().stream(row, max_new_tokens=5, sampling=Sampling(stop_ids=(free[3],))))
     assert cut == free[: free.index(free[3])]
+
+
+def test_a_thread_that_does_not_grow_keeps_the_video_and_every_bit() -> None:
+    model = make_model(adapter="gated")
+    batch = row_of(make_batch(targets=False), 0)
+    rows = [TrackRow(model, b) for b in (batch, changed(batch, 8, 17), changed(batch, 11, 4))]
+    thread = Thread()
+    for row in [*rows, *rows]:
+        scores = thread.score(row, OPTIONS)
+        assert thread.reused in (0, 6)
+        assert torch.equal(scores.total, Thread().score(row, OPTIONS).total)

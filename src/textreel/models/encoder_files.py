@@ -175,7 +175,7 @@ def _download(name: str, *, what: str, also: Collection[str]) -> Path:
         info = HfApi().model_info(name, files_metadata=True)
         sizes = {s.rfilename: s.size or 0 for s in info.siblings or []}
         files = wanted_files(sizes, also=also)
-        _log.info(
+        _log.warning(
             "downloading %s: %d files, %.0f MB, to %s",
             name,
             len(files),

@@ -7,6 +7,10 @@
 Whatever a prompt has in common with the one before it stays as keys and values; the rest is
 dropped and read anew. So an answer never depends on what was asked before in another prompt, only
 on the prompt itself, and a second question about a video costs its own tokens.
+
+Products of other shapes have other last bits. So a prompt is always read in two parts, up to the
+end of its video and behind it, and a thread that does not grow keeps the first part only: its
+answers are the same to the last bit whatever was asked before.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,26 +31,31 @@ class Row(Protocol):
     Attributes:
         key: what stands at every position: equal keys mean equal keys and values. Positions of a
             video have the same number in every prompt of a thread.
-        whole_until: a prompt is read from its start, or from somewhere at or behind this position.
+        video_end: the position behind its video, 0 without one; nothing begins inside a video.
         more: reads tokens behind the prompt.
         head: makes logits.
         stop_ids: tokens that end an answer.
     """
 
     key: Sequence[int]
-    whole_until: int
+    video_end: int
     more: More
     head: Head
     stop_ids: frozenset[int]
 
-    def read(self, start: int, cache: DynamicCache) -> Tensor:
+    def read(self, start: int, end: int, cache: DynamicCache) -> Tensor:
         """Read positions [start, end) behind what `cache` holds; the last hidden state, (1, D)."""
 
 
 class Thread:
-    """The prompts of one conversation about one video."""
+    """The prompts of one conversation about one video.
 
-    def __init__(self) -> None:
+    Args:
+        grows: whether prompts grow by what was said before; then everything in common is kept.
+    """
+
+    def __init__(self, *, grows: bool = False) -> None:
+        self._grows = grows
         self._cache = DynamicCache()
         self._read: list[int] = []
         self.reused = 0
@@ -81,11 +90,16 @@ class Thread:
     def _enter(self, row: Row) -> Behind:
         shared = _shared(self._read, row.key)
         shared = min(shared, len(row.key) - 1)  # the last position is read for its hidden state
-        if shared < row.whole_until:
+        if shared < row.video_end:
             shared = 0
+        elif not self._grows:
+            shared = row.video_end
         self._cache, self.reused = shortened(self._cache, shared), shared
         self._read = self._read[:shared]
-        last = row.read(shared, self._cache)
+        if shared < row.video_end:
+            row.read(0, row.video_end, self._cache)
+            shared = row.video_end
+        last = row.read(shared, len(row.key), self._cache)
         self._read = list(row.key)
         return Behind(last=last, cache=self._cache, mask=None, more=row.more, head=row.head)
 

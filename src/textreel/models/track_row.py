@@ -35,18 +35,17 @@ class TrackRow:
         self._embeddings, self._call = prompted.embeddings, prompted.call
         slots = batch.video_slots[0]
         self.key = torch.where(slots, _VIDEO, batch.input_ids[0]).tolist()
-        self.whole_until = 0
+        self.video_end = int(slots.nonzero()[-1]) + 1 if bool(slots.any()) else 0
         self.head = partial(decoders.logits, model.decoder)
         self.stop_ids = stop_ids_of(model.decoder, Sampling())
-        self.has_video = bool(slots.any())
 
-    def read(self, start: int, cache: DynamicCache) -> Tensor:
+    def read(self, start: int, end: int, cache: DynamicCache) -> Tensor:
         """See `thread.Row`."""
-        embeddings = self._embeddings[:, start:]
-        columns = torch.arange(start, start + embeddings.shape[1], device=embeddings.device)
+        embeddings = self._embeddings[:, start:end]
+        columns = torch.arange(start, end, device=embeddings.device)
         call, after = self._call, self._call.after_video
-        if after is not None:
-            call = replace(call, after_video=after[:, start:])
+        if after is not None and call.video is not None:
+            call = replace(call, video=call.video[:, :end], after_video=after[:, start:end])
         out = decoders.run_body(
             self._decoder,
             embeddings,
@@ -81,5 +80,5 @@ class TrackRow:
             return self._call
         missing = columns - video.shape[1]
         wide = torch.cat([video, video.new_zeros(1, missing)], dim=1).expand(len(tokens), -1)
-        after = torch.full_like(tokens, self.has_video, dtype=torch.bool)
+        after = torch.full_like(tokens, self.video_end > 0, dtype=torch.bool)
         return replace(self._call, video=wide, after_video=after)

@@ -68,7 +68,7 @@ class Conversation:
         self.seen = seen
         self.remember = reader.remembers if remember is None else remember
         self.answers: list[Answer] = []
-        self.thread = Thread()
+        self.thread = Thread(grows=self.remember)
         self._turns: list[Turn] = []
 
     def ask(

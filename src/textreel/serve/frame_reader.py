@@ -166,7 +166,7 @@ class FrameReader:
         if limit is None or tokens + QUESTION_TOKENS <= limit:
             return seen
         assert seen.pictures is not None
-        fit = (limit - QUESTION_TOKENS) * len(seen.pictures) // tokens
+        fit = max(0, limit - QUESTION_TOKENS) * len(seen.pictures) // tokens
         raise TooManyFramesError(
             f"{seen.source}: {len(seen.pictures)} frames make {tokens:,} image tokens, but "
             f"{self.name} reads {limit:,} tokens in all",

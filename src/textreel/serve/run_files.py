@@ -34,6 +34,8 @@ MEMORY_FILE = "memory.safetensors"
 _KIND = "run"
 _RUN_FILE, _SAMPLING_FILE = "run.json", "sampling.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+SETTINGS_FILES = ("config.json", _RUN_FILE, _SAMPLING_FILE)
+"""What a run's answers follow from, beside its weights and the models that it names."""
 _NEEDED = ("config.json", "model.safetensors", _RUN_FILE, _SAMPLING_FILE)
 
 

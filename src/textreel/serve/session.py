@@ -11,13 +11,16 @@ quick. A session is for one thread at a time.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from textreel.data.files import fingerprint
 from textreel.media.sampling import SamplingSpec
 from textreel.models.answer import Answer
+from textreel.models.decoder import weight_fingerprint
 from textreel.models.image_mllm.loading import load_image_llm
 from textreel.models.image_mllm.pictures import PictureSettings
 from textreel.serve.conversation import MAX_NEW_TOKENS, Conversation, Stream
@@ -25,7 +28,7 @@ from textreel.serve.errors import RunError
 from textreel.serve.frame_reader import FrameReader
 from textreel.serve.looking import Seen, Video
 from textreel.serve.reader import Reader
-from textreel.serve.run_files import find_model, read_sampling
+from textreel.serve.run_files import SETTINGS_FILES, find_model, read_sampling
 from textreel.serve.track_reader import load_track_reader
 
 __all__ = ["Comparison", "Question", "Session", "load"]
@@ -66,11 +69,13 @@ class Session:
 
     Args:
         reader: the model with everything that prepares its input.
+        fingerprint: names everything that its answers follow from, but for the questions.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, fingerprint: str = "") -> None:
         self.reader = reader
         self.name = reader.name
+        self.fingerprint = fingerprint
         self._latest: tuple[object, Conversation] | None = None
 
     def __repr__(self) -> str:
@@ -222,12 +227,20 @@ def load(
         )
     if kind == "image-llm":
         made = load_image_llm(place, device=device, settings=pictures)
+        spec = sampling or stored or SamplingSpec()
+        settings = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
         return Session(
-            FrameReader(made, sampling=sampling or stored or SamplingSpec(), name=str(run))
+            FrameReader(made, sampling=spec, name=str(run)),
+            fingerprint=_fingerprint(made.path, settings),
         )
     if pictures is not None:
         raise RunError(
             f"{run} reads features of frames, so picture settings have no effect",
             hint="Leave --tiles and --frame-tokens out.",
         )
-    return Session(load_track_reader(run, device=device))
+    settings = {name: (place / name).read_text(encoding="utf-8") for name in SETTINGS_FILES}
+    return Session(load_track_reader(run, device=device), fingerprint=_fingerprint(place, settings))
+
+
+def _fingerprint(folder: Path, settings: dict[str, Any]) -> str:
+    return fingerprint({"weights": weight_fingerprint(str(folder)), "settings": settings})

@@ -146,7 +146,7 @@ def test_a_thread_reads_only_what_is_new_and_answers_the_same(kind: str, image_l
         Turn(task="open", question="why so ?"),
     ]
     other = [Turn(task="open", question="where is it ?")]
-    thread, never = Thread(), Sampling(stop_ids=())
+    thread, never = Thread(grows=True), Sampling(stop_ids=())
     reused = []
     for turns in (first, then, other, first):
         prompt = collator.write("one", turns=turns, pictures=shown)
@@ -157,7 +157,7 @@ def test_a_thread_reads_only_what_is_new_and_answers_the_same(kind: str, image_l
         options = [[65, 66], [70]]
         scores = thread.score(row, options).total
         torch.testing.assert_close(scores, Thread().score(row, options).total, rtol=1e-4, atol=1e-4)
-        last = row.whole_until
+        last = row.video_end
     assert reused[0] == 0
     assert all(count >= last for count in reused[1:])  # the pictures are never read again
 

@@ -22,17 +22,17 @@ class FrameRow:
         self._positions = model.positions(batch.input_ids, batch.pixels)
         pictures = (batch.input_ids[0] == model.family.image_token_id).nonzero()
         self.key = batch.input_ids[0].tolist()
-        self.whole_until = int(pictures[-1]) + 1 if len(pictures) else 0
+        self.video_end = int(pictures[-1]) + 1 if len(pictures) else 0
         self.more = Continuation(model, self._positions[..., -1] + 1)
         self.head = model.head
         self.stop_ids = stop_ids_of(model.model, Sampling())
 
-    def read(self, start: int, cache: DynamicCache) -> Tensor:
+    def read(self, start: int, end: int, cache: DynamicCache) -> Tensor:
         """See `thread.Row`."""
         hidden = self._model.read(
-            self._batch.input_ids[:, start:],
+            self._batch.input_ids[:, start:end],
             pixels={} if start else self._batch.pixels,
-            positions=self._positions[..., start:],
+            positions=self._positions[..., start:end],
             cache=cache,
         )
         return hidden[:, -1]
