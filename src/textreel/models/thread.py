@@ -26,22 +26,30 @@ from textreel.models.scoring import Options, OptionScores
 
 
 class Row(Protocol):
-    """One prompt, ready to be read from any place on.
+    """One prompt, ready to be read from any place on."""
 
-    Attributes:
-        key: what stands at every position: equal keys mean equal keys and values. Positions of a
-            video have the same number in every prompt of a thread.
-        video_end: the position behind its video, 0 without one; nothing begins inside a video.
-        more: reads tokens behind the prompt.
-        head: makes logits.
-        stop_ids: tokens that end an answer.
-    """
+    @property
+    def key(self) -> Sequence[int]:
+        """What stands at every position: equal keys mean equal keys and values.
 
-    key: Sequence[int]
-    video_end: int
-    more: More
-    head: Head
-    stop_ids: frozenset[int]
+        Positions of a video have the same number in every prompt of a thread.
+        """
+
+    @property
+    def video_end(self) -> int:
+        """The position behind its video, 0 without one; nothing begins inside a video."""
+
+    @property
+    def more(self) -> More:
+        """Reads tokens behind the prompt."""
+
+    @property
+    def head(self) -> Head:
+        """Makes logits."""
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
 
     def read(self, start: int, end: int, cache: DynamicCache) -> Tensor:
         """Read positions [start, end) behind what `cache` holds; the last hidden state, (1, D)."""

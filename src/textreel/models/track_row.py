@@ -1,7 +1,6 @@
 """`TrackRow`: one prompt of a `TrackLM`, read from any place on by a `Thread`."""
 
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,10 +33,13 @@ class TrackRow:
         self._decoder = model.decoder
         self._embeddings, self._call = prompted.embeddings, prompted.call
         slots = batch.video_slots[0]
-        self.key = torch.where(slots, _VIDEO, batch.input_ids[0]).tolist()
+        self.key: list[int] = torch.where(slots, _VIDEO, batch.input_ids[0]).tolist()
         self.video_end = int(slots.nonzero()[-1]) + 1 if bool(slots.any()) else 0
-        self.head = partial(decoders.logits, model.decoder)
         self.stop_ids = stop_ids_of(model.decoder, Sampling())
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """See `behind.Head`."""
+        return decoders.logits(self._decoder, hidden)
 
     def read(self, start: int, end: int, cache: DynamicCache) -> Tensor:
         """See `thread.Row`."""

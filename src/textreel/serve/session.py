@@ -228,10 +228,10 @@ def load(
     if kind == "image-llm":
         made = load_image_llm(place, device=device, settings=pictures)
         spec = sampling or stored or SamplingSpec()
-        settings = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
+        shown = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
         return Session(
             FrameReader(made, sampling=spec, name=str(run)),
-            fingerprint=_fingerprint(made.path, settings),
+            fingerprint=_fingerprint(made.path, shown),
         )
     if pictures is not None:
         raise RunError(

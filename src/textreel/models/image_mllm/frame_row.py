@@ -21,7 +21,7 @@ class FrameRow:
         self._model, self._batch = model, batch
         self._positions = model.positions(batch.input_ids, batch.pixels)
         pictures = (batch.input_ids[0] == model.family.image_token_id).nonzero()
-        self.key = batch.input_ids[0].tolist()
+        self.key: list[int] = batch.input_ids[0].tolist()
         self.video_end = int(pictures[-1]) + 1 if len(pictures) else 0
         self.more = Continuation(model, self._positions[..., -1] + 1)
         self.head = model.head
