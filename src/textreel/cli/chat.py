@@ -5,7 +5,7 @@ terminal a mistake is told and the conversation goes on; through a pipe the firs
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +113,7 @@ class Talk:
         self.as_json = as_json
         self.talk: Conversation | None = None
         self.options: list[str] | None = None
+        self._told: set[str] = set()
         self.commands: dict[str, Callable[[str], None]] = {
             "video": lambda rest: self.begin(Path(_needed(rest, "/video FILE"))),
             "frames": self._frames,
@@ -151,8 +152,14 @@ class Talk:
         of_all = "" if reader.limit is None else f" of {reader.limit:,}"
         say(f"{seen.source}: {len(seen.frame_times_s)} frames, at {times} s")
         say(f"sound {seen.sound_status}; {reader.num_tokens(seen):,}{of_all} tokens")
-        for note in seen.notes:
-            say(note)
+        self._tell(seen.notes)
+
+    def _tell(self, notes: Iterable[str]) -> None:
+        """Say what was not said before."""
+        for note in notes:
+            if note and note not in self._told:
+                self._told.add(note)
+                say(note)
 
     def _act(self, line: str) -> None:
         if not line.startswith("/"):
@@ -179,8 +186,7 @@ class Talk:
         for piece in stream:
             print(printable(piece), end="", flush=True)
         print("" if stream.answer.text else "(no words)", flush=True)
-        if news := stream.answer.note.removeprefix("; ".join(talk.seen.notes)).strip("; "):
-            say(news)
+        self._tell(stream.answer.note.split("; "))
 
     def _frames(self, rest: str) -> None:
         from textreel.serve.blocks import contact_sheet
