@@ -75,11 +75,10 @@ def test_tokens_are_as_many_as_vectors_with_tiles(kind: str, image_llm: Make) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tiles", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "tiles"), [*((kind, False) for kind in KINDS), *((kind, True) for kind in TILED)]
+)
 def test_two_hundred_random_prompts(kind: str, tiles: bool, image_llm: Make) -> None:
-    if tiles and kind not in TILED:
-        pytest.skip(f"{kind} has no tiles")
     check_random_prompts(image_llm(kind, tiles=tiles), 200, seed=3)
 
 
