@@ -162,6 +162,19 @@ def test_a_thread_reads_only_what_is_new_and_answers_the_same(kind: str, image_l
     assert all(count >= last for count in reused[1:])  # the pictures are never read again
 
 
+@pytest.mark.parametrize("kind", families(*KINDS))
+def test_rows_without_pictures_may_share_a_batch(kind: str, image_llm: Make) -> None:
+    made = image_llm(kind)
+    collator, rows = samples(made, 2, answer="it moves")
+    turn = Turn(task="open", question="and without ?", answer_text="nothing")
+    blind = (collator.encode(collator.write("blind", turns=[turn], pictures=None)), None)
+    with torch.no_grad():
+        mixed, index = made.model.token_losses(collator.collate([rows[0], blind, rows[1]]))
+        for number, row in enumerate([rows[0], blind, rows[1]]):
+            alone, _ = made.model.token_losses(collator.collate([row]))
+            torch.testing.assert_close(mixed[index == number], alone, rtol=1e-3, atol=1e-4)
+
+
 def test_a_stop_ends_an_answer_and_is_left_out(image_llm: Make) -> None:
     made = image_llm("idefics3")
     collator, rows = samples(made, 2)
