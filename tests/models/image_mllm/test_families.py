@@ -22,8 +22,8 @@ QUICK = ("idefics3", "qwen2_5_vl")
 TILED = ("idefics3", "smolvlm", "llava_next", "llava_onevision", "internvl")
 
 
-def families(*names: str) -> list:
-    marked = [pytest.param(k, marks=() if k in QUICK else pytest.mark.slow) for k in names]
+def families(*names: str, quick: tuple[str, ...] = QUICK) -> list:
+    marked = [pytest.param(k, marks=() if k in quick else pytest.mark.slow) for k in names]
     assert marked
     return marked
 
