@@ -126,7 +126,7 @@ def test_every_answer_is_kept(result: DemoResult) -> None:
 
 def test_ask_agrees_with_the_demo(result: DemoResult, questions: list[dict[str, Any]]) -> None:
     session = load(result.run)
-    assert session.settings.bridge == result.bridge.settings
+    assert session.reader.settings.bridge == result.bridge.settings
     assert len(questions) == 8
     for one in questions:
         answer = session.ask(result.videos / one["video"], one["question"], options=one["options"])
@@ -215,7 +215,7 @@ def test_the_memory_is_kept_for_the_memory_bridge_only(result: DemoResult, tmp_p
         run = tmp_path / bridge.name
         save_recipe_run(run, model, settings.recipe, bridge=bridge, memory=memory)
         assert (run / "memory.safetensors").exists() == (bridge.name == "memory")
-        assert load(run).settings.bridge == bridge
+        assert load(run).reader.settings.bridge == bridge
 
 
 def test_peak_memory_is_in_mib(monkeypatch: pytest.MonkeyPatch) -> None:

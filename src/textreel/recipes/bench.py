@@ -202,10 +202,17 @@ def _encode() -> BenchReport:
     return run_bench_encode()
 
 
+def _talk() -> BenchReport:
+    from textreel.recipes.bench_talk import run_bench_talk
+
+    return run_bench_talk()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
+    "talk": _talk,
 }
 """Every bench by name; what each compares stands in its own module's header."""
