@@ -199,10 +199,17 @@ def _encode() -> BenchReport:
     return run_bench_encode()
 
 
+def _pages() -> BenchReport:
+    from textreel.recipes.bench_pages import run_bench_pages
+
+    return run_bench_pages()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
+    "pages": _pages,
 }
 """Every bench by name; what each compares stands in its own module's header."""

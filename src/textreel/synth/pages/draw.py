@@ -54,7 +54,7 @@ def draw_coverage(
     plain = [line for line in lines if line.text and line.shaped_by is None]
     if plain:
         places, values = _ink_of(plain, book, height_px=height_px, clip=clip)
-        _combine(page, places, values)
+        _combine(page, places, values, owner=book.scratch(len(page)))
     for line in lines:
         if line.text and line.shaped_by is not None:
             _draw_shaped(page.reshape(height_px, -1), line, size_px=book.size_px, clip=clip)
@@ -134,9 +134,21 @@ def _cut_ink(
     return rows[kept] * width + columns[kept], values[kept]
 
 
-def _combine(page: Page, places: NDArray[np.int64], values: NDArray[np.uint8]) -> None:
-    """Put pixels on a flat page, those that meet another one by Pillow's rule, in their order."""
-    owner = np.empty(len(page), dtype=np.int32)
+def _combine(
+    page: Page,
+    places: NDArray[np.int64],
+    values: NDArray[np.uint8],
+    *,
+    owner: NDArray[np.int32],
+) -> None:
+    """Put pixels on a flat page, those that meet another one by Pillow's rule, in their order.
+
+    Args:
+        page: uint8 (pixels,), changed.
+        places: of the pixels to put.
+        values: their coverages.
+        owner: scratch, int32 (pixels,).
+    """
     while len(places):
         order = np.arange(len(places), dtype=np.int32)
         owner[places[::-1]] = order[::-1]  # of several, the last assignment stays: the first pixel

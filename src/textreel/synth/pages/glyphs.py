@@ -9,6 +9,7 @@ coverage. So drawing a page is a handful of numpy operations over all its inked 
 the same whether words repeat or not.
 """
 
+import threading
 from functools import lru_cache
 
 import numpy as np
@@ -26,6 +27,8 @@ _PAIRED = 1024
 """Glyphs whose kerning is kept in a table; pairs with later ones are kept in a dictionary."""
 _UNKNOWN = np.iinfo(np.int16).min
 _MAX_LATER_PAIRS = 2**18
+_MAX_BOOKS = 8
+_THREAD = threading.local()
 Ints = NDArray[np.int64]
 
 
@@ -62,6 +65,13 @@ class GlyphBook:
         self._pixels = 0
         self._kerning = np.full((_PAIRED, _PAIRED), _UNKNOWN, dtype=np.int16)
         self._later: dict[tuple[int, int], int] = {}
+        self._scratch = np.empty(0, dtype=np.int32)
+
+    def scratch(self, size: int) -> NDArray[np.int32]:
+        """Return memory that may be written over, int32 (size,): always the same, never cleared."""
+        if len(self._scratch) < size:
+            self._scratch = np.empty(size, dtype=np.int32)
+        return self._scratch[:size]
 
     def ids(self, codes: NDArray[np.uint32]) -> NDArray[np.int32]:
         """Return the glyph number of each code point.
@@ -197,7 +207,17 @@ def load_pillow(font: FontFile, *, size_px: int, shaping: bool = False) -> Image
     return ImageFont.truetype(str(font.path), size_px, layout_engine=engine)
 
 
-@lru_cache(maxsize=8)
 def glyph_book(fonts: tuple[FontFile, ...], *, size_px: int, width_px: int) -> GlyphBook:
-    """Return the one book of these fonts, this size and this page width in this process."""
-    return GlyphBook(fonts, size_px=size_px, width_px=width_px)
+    """Return this thread's book of these fonts, this size and this page width.
+
+    A book changes as it is read, so threads do not share one. The last few are kept.
+    """
+    books: dict[tuple[object, ...], GlyphBook] | None = getattr(_THREAD, "books", None)
+    if books is None:
+        books = _THREAD.books = {}
+    key = (fonts, size_px, width_px)
+    book = books.pop(key, None) or GlyphBook(fonts, size_px=size_px, width_px=width_px)
+    books[key] = book
+    if len(books) > _MAX_BOOKS:
+        del books[next(iter(books))]
+    return book

@@ -80,8 +80,11 @@ class _Measure(Protocol):
         """Return the right edge of the box of each word with a space after it, in px."""
         ...
 
-    def height(self, line: str) -> int:
-        """Return the bottom edge of a line's ink box, in px below the top of the ascent."""
+    def heights(self, lines: Sequence[str]) -> list[int]:
+        """Return the bottom edge of each line's ink box, in px below the top of the ascent.
+
+        An empty line has none: 0.
+        """
         ...
 
 
@@ -108,8 +111,8 @@ class _RaqmMeasure:
     def widths(self, words: Sequence[str]) -> list[int]:
         return [_raqm_width(word, self._font, self._size_px) for word in words]
 
-    def height(self, line: str) -> int:
-        return int(self._pillow.getbbox(line)[3])
+    def heights(self, lines: Sequence[str]) -> list[int]:
+        return [int(self._pillow.getbbox(line)[3]) if line else 0 for line in lines]
 
 
 @lru_cache(maxsize=2**16)
@@ -135,11 +138,15 @@ class _BasicMeasure:
         edges = pen[ends - 1] + space - pen[ends - lengths]
         return [int(edge) for edge in (edges + UNIT // 2) >> 6]
 
-    def height(self, line: str) -> int:
-        ids, _ = pen_positions(line, self._book)
-        left, _, right, bottom = self._book.boxes(ids)
-        inked = right > left
-        return self.ascent_px + int(bottom[inked].max()) if inked.any() else 0
+    def heights(self, lines: Sequence[str]) -> list[int]:
+        filled = [line for line in lines if line]
+        if not filled:
+            return [0] * len(lines)
+        left, _, right, bottom = self._book.boxes(self._book.ids(codes_of("".join(filled))))
+        lowest = np.where(right > left, bottom, -self.ascent_px)
+        starts = np.cumsum([0, *(len(line) for line in filled[:-1])])
+        found = iter((self.ascent_px + np.maximum.reduceat(lowest, starts)).tolist())
+        return [next(found) if line else 0 for line in lines]
 
 
 def _wrap(words: Sequence[str], measure: _Measure, settings: PageSettings) -> list[str]:
@@ -157,7 +164,7 @@ def _wrap(words: Sequence[str], measure: _Measure, settings: PageSettings) -> li
 
 
 def _place(lines: list[str], measure: _Measure, settings: PageSettings) -> tuple[PlacedLine, ...]:
-    heights = [measure.height(line) if line else 0 for line in lines]
+    heights = measure.heights(lines)
     top = (settings.height_px - sum(heights)) / 2
     placed = []
     for line, height in zip(lines, heights, strict=True):
