@@ -7,13 +7,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from textreel.serve.session import Session, load
+    from textreel.media.clip import Clip
+    from textreel.media.sampling import SamplingSpec
+    from textreel.models.answer import Answer
+    from textreel.models.image_mllm.pictures import PictureSettings
+    from textreel.serve.conversation import Conversation
+    from textreel.serve.session import Question, Session, load
 
     __version__: str
 
-__all__ = ["Session", "__version__", "load"]
+__all__ = [
+    "Answer",
+    "Clip",
+    "Conversation",
+    "PictureSettings",
+    "Question",
+    "SamplingSpec",
+    "Session",
+    "__version__",
+    "load",
+]
 
-_HOMES = {"load": "textreel.serve.session", "Session": "textreel.serve.session"}
+_HOMES = {
+    "Answer": "textreel.models.answer",
+    "Clip": "textreel.media.clip",
+    "Conversation": "textreel.serve.conversation",
+    "PictureSettings": "textreel.models.image_mllm.pictures",
+    "Question": "textreel.serve.session",
+    "SamplingSpec": "textreel.media.sampling",
+    "Session": "textreel.serve.session",
+    "load": "textreel.serve.session",
+}
 
 
 def __getattr__(name: str) -> object:

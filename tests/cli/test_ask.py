@@ -31,7 +31,7 @@ def session(home: Path) -> Session:
 def ask(session: Session, monkeypatch) -> Callable[..., int]:
     """`textreel ask` about a run that is loaded already, in the videos' folder."""
     home = Path(session.name).parent
-    monkeypatch.setattr("textreel.serve.session.load", lambda run, *, device: session)
+    monkeypatch.setattr("textreel.serve.session.load", lambda run, **_: session)
     monkeypatch.chdir(home)
     return lambda *arguments: run(["ask", "run", *arguments])
 

@@ -31,18 +31,25 @@ def test_extras_are_whole_or_missing() -> None:
     assert env.find_extras(requirements) == {"dev": True, "ray": False}
 
 
-def test_half_of_each_memory_holds_the_frozen_decoder() -> None:
+def test_sizes_follow_from_each_memory() -> None:
     gpu = env.Accelerator(name="A GPU", memory_bytes=80 * 10**9)
     unknown = env.Accelerator(name="Another", memory_bytes=None)
-    lines = env.training_sizes(4 * 10**9, [gpu, unknown])
+    lines = env.running_sizes(4 * 10**9, [gpu, unknown])
     assert lines[0] == "the demo fits (it needs 2.0 GiB at most)"
-    assert "main memory: a frozen decoder of up to 1.0 billion parameters" in lines[1]
-    assert "A GPU: a frozen decoder of up to 20.0 billion parameters" in lines[2]
+    assert "main memory: a run or an image-LLM of up to 1.4 billion parameters" in lines[1]
+    assert "A GPU: a run or an image-LLM of up to 28.0 billion parameters" in lines[2]
     assert lines[3] == "Another: size unknown, so nothing is promised"
+    lines = env.training_sizes(4 * 10**9, [gpu, unknown])
+    assert "main memory: around a frozen decoder of up to 1.0 billion parameters" in lines[0]
+    assert "all of a model of up to 0.1 billion" in lines[0]
+    assert "A GPU: around a frozen decoder of up to 20.0 billion parameters" in lines[1]
+    assert "all of a model of up to 2.5 billion" in lines[1]
+    assert lines[2] == "Another: size unknown, so nothing is promised"
 
 
 def test_a_small_machine_is_told_so() -> None:
-    assert env.training_sizes(GIB, [])[0].startswith("the demo does not fit")
+    assert env.running_sizes(GIB, [])[0].startswith("the demo does not fit")
+    assert env.running_sizes(None, []) == ["main memory: size unknown, so nothing is promised"]
     assert env.training_sizes(None, []) == ["main memory: size unknown, so nothing is promised"]
 
 
@@ -83,3 +90,5 @@ def test_env_reads_as_lines(size: int | None, monkeypatch) -> None:
     assert f"memory       {shown}" in lines
     devices = "size unknown" if size is None else "8.0 GiB"
     assert f"accelerators A GPU ({devices})" in lines
+    assert [line.split()[1] for line in lines if line.startswith("can ")][-1] == "train"
+    assert lines[-1].startswith("can train    A GPU: ")

@@ -5,7 +5,7 @@ import torch
 
 from tests.models.tiny_decoders import FAMILIES, likelihoods, make_batch, make_model, row_of
 from textreel.models.errors import BatchError, ModelConfigError
-from textreel.models.generate import Sampling, _choose
+from textreel.models.generate import Sampling, choose
 
 ENDLESS = Sampling(stop_ids=())
 
@@ -75,13 +75,13 @@ def test_banned_tokens_never_come() -> None:
 def test_draws_follow_temperature_and_top_p() -> None:
     logits = torch.log(torch.tensor([[0.6, 0.3, 0.1]])).expand(4000, 3)
     generator = torch.Generator().manual_seed(0)
-    drawn = _choose(logits.clone(), Sampling(temperature=1.0, generator=generator))
+    drawn = choose(logits.clone(), Sampling(temperature=1.0, generator=generator))
     shares = torch.bincount(drawn, minlength=3) / 4000
     torch.testing.assert_close(shares, torch.tensor([0.6, 0.3, 0.1]), atol=0.03, rtol=0)
-    top = _choose(logits.clone(), Sampling(temperature=1.0, top_p=0.7, generator=generator))
+    top = choose(logits.clone(), Sampling(temperature=1.0, top_p=0.7, generator=generator))
     shares = torch.bincount(top, minlength=3) / 4000
     torch.testing.assert_close(shares, torch.tensor([2 / 3, 1 / 3, 0.0]), atol=0.03, rtol=0)
-    cold = _choose(logits.clone(), Sampling(temperature=0.05, generator=generator))
+    cold = choose(logits.clone(), Sampling(temperature=0.05, generator=generator))
     assert (cold == 0).float().mean() > 0.99
 
 

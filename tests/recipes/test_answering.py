@@ -49,12 +49,12 @@ def session(toy_run: Path) -> Session:
 
 @pytest.fixture(scope="module")
 def model(session: Session) -> TrackLM:
-    return session.model
+    return session.reader.model
 
 
 @pytest.fixture(scope="module")
 def collator(session: Session) -> Collator:
-    return session.collator
+    return session.reader.collator
 
 
 @pytest.fixture(scope="module")

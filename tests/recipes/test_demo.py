@@ -126,7 +126,7 @@ def test_every_answer_is_kept(result: DemoResult) -> None:
 
 def test_ask_agrees_with_the_demo(result: DemoResult, questions: list[dict[str, Any]]) -> None:
     session = load(result.run)
-    assert session.settings.bridge == result.bridge.settings
+    assert session.reader.settings.bridge == result.bridge.settings
     assert len(questions) == 8
     for one in questions:
         answer = session.ask(result.videos / one["video"], one["question"], options=one["options"])

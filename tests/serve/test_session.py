@@ -37,11 +37,11 @@ def test_log_likelihoods_are_those_of_whole_prompts(session: Session, home: Path
     answer = session.ask(seen, QUESTION, options=OPTIONS)
     for index, option in enumerate(OPTIONS):
         words = f"question : {QUESTION} choices : a ) red b ) green c ) the blue square answer :"
-        ids = session.tokenizer.backend_tokenizer.encode
+        ids = session.reader.tokenizer.backend_tokenizer.encode
         tail = ids(words).ids
         wanted = [*ids(option).ids, 3]
-        table = session.model.decoder.get_input_embeddings()
-        soft = session.model.connector(
+        table = session.reader.model.decoder.get_input_embeddings()
+        soft = session.reader.model.connector(
             seen.features.values[None].float(), times_s=seen.features.times_s[None]
         )[0]
         row = torch.cat(
@@ -52,7 +52,7 @@ def test_log_likelihoods_are_those_of_whole_prompts(session: Session, home: Path
             ]
         )
         with torch.no_grad():
-            logits = session.model.decoder(inputs_embeds=row[None]).logits[0]
+            logits = session.reader.model.decoder(inputs_embeds=row[None]).logits[0]
         steps = logits[-len(wanted) - 1 : -1].log_softmax(-1)
         total = steps[torch.arange(len(wanted)), torch.tensor(wanted)].sum()
         assert answer.log_likelihoods[index] == pytest.approx(float(total), abs=1e-4)
@@ -157,8 +157,8 @@ def test_a_memory_moves_pictures_and_leaves_stories_alone(home: Path, session: S
         values=row.half().expand(4, 1, -1),
         times_s=torch.tensor(one.frame_times_s, dtype=torch.float64),
         modality="text",
-        encoder=bridged.encoder.name,
-        revision=bridged.encoder.revision,
+        encoder=bridged.reader.encoder.name,
+        revision=bridged.reader.encoder.revision,
     )
     direct = session.ask(same, QUESTION, options=OPTIONS)
     assert one.probabilities == pytest.approx(direct.probabilities, abs=1e-3)
@@ -191,16 +191,21 @@ def test_a_run_moves_together_with_its_models(home: Path, tmp_path: Path) -> Non
 
 
 def test_a_saved_session_answers_the_same(home: Path, tmp_path: Path, session: Session) -> None:
-    settings = replace(session.settings, bridge=BridgeSettings(name="memory", top_k=2))
-    vectors = session.encoder.encode_texts(["a red circle", "a blue square", "left"])
+    settings = replace(session.reader.settings, bridge=BridgeSettings(name="memory", top_k=2))
+    vectors = session.reader.encoder.encode_texts(["a red circle", "a blue square", "left"])
     memory = Memory(
-        vectors=vectors.half(), encoder="towers", revision=session.encoder.revision, make_up="test"
+        vectors=vectors.half(),
+        encoder="towers",
+        revision=session.reader.encoder.revision,
+        make_up="test",
     )
     settings = replace(settings, encoder=str(home / "towers"))
-    session.model.config = replace(session.model.config, decoder=str(home / "decoder"))
-    save_run(tmp_path / "new", session.model, settings, memory=memory)
+    session.reader.model.config = replace(
+        session.reader.model.config, decoder=str(home / "decoder")
+    )
+    save_run(tmp_path / "new", session.reader.model, settings, memory=memory)
     loaded = load(tmp_path / "new")
-    assert loaded.settings.bridge == settings.bridge
+    assert loaded.reader.settings.bridge == settings.bridge
     story, one = home / "story.txt", home / "one.mp4"
     plain = session.ask(story, QUESTION, options=OPTIONS).probabilities
     assert loaded.ask(story, QUESTION, options=OPTIONS).probabilities == pytest.approx(plain)
@@ -210,12 +215,12 @@ def test_a_saved_session_answers_the_same(home: Path, tmp_path: Path, session: S
 def test_a_memory_goes_with_its_bridge_and_its_encoder(session: Session, tmp_path: Path) -> None:
     memory = Memory(vectors=torch.eye(10).half(), encoder="clip", revision="abc", make_up="test")
     with pytest.raises(RunError, match="a memory was given for the bridge 'none'"):
-        save_run(tmp_path / "new", session.model, session.settings, memory=memory)
-    settings = replace(session.settings, bridge=BridgeSettings(name="memory"))
+        save_run(tmp_path / "new", session.reader.model, session.reader.settings, memory=memory)
+    settings = replace(session.reader.settings, bridge=BridgeSettings(name="memory"))
     with pytest.raises(RunError, match="no memory was given for the bridge 'memory'"):
-        save_run(tmp_path / "new", session.model, settings)
+        save_run(tmp_path / "new", session.reader.model, settings)
     with pytest.raises(
         RunError, match=r"the memory is of clip \(revision abc\), but the model was"
     ):
-        save_run(tmp_path / "new", session.model, settings, memory=memory)
+        save_run(tmp_path / "new", session.reader.model, settings, memory=memory)
     assert not (tmp_path / "new").exists()

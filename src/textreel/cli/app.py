@@ -11,6 +11,7 @@ import typer
 
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
+from textreel.cli.chat import chat
 from textreel.cli.data import data
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
@@ -18,6 +19,7 @@ from textreel.cli.env import show_env
 from textreel.cli.errors import Boundary
 from textreel.cli.media import media
 from textreel.cli.output import logging_to_stderr
+from textreel.cli.predict import predict
 from textreel.cli.synth import synth
 from textreel.cli.train import train
 
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("ask")(ask)
+app.command("chat")(chat)
+app.command("predict")(predict)
 app.command("train")(train)
 app.command("bench")(bench)
 app.command("env")(show_env)

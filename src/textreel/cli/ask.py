@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textreel.cli.errors import OptionError
+from textreel.cli.loading import Device, FrameTokens, MaxNewTokens, Model, Tiles, open_session
 from textreel.cli.output import JsonOption, emit
+from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
 
 if TYPE_CHECKING:
     from textreel.models.answer import Answer
@@ -16,9 +17,7 @@ BAR_COLUMNS = 30
 
 
 def ask(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder, or `tiny`: the package's own.")
-    ],
+    run: Model,
     video: Annotated[
         Path, typer.Argument(metavar="VIDEO", help="A video, or a story.txt, one frame a line.")
     ],
@@ -29,42 +28,38 @@ def ask(
     compare: Annotated[
         Path | None, typer.Option(metavar="VIDEO", help="Ask this too; the other is a story.")
     ] = None,
-    max_new_tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Longest answer in free words.")
-    ] = 32,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
-    ] = "cpu",
+    max_new_tokens: MaxNewTokens = 32,
+    num_frames: NumFrames = None,
+    fps: Fps = None,
+    max_frames: MaxFrames = None,
+    start_s: StartS = None,
+    end_s: EndS = None,
+    tiles: Tiles = False,
+    frame_tokens: FrameTokens = None,
+    device: Device = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Answer QUESTION about VIDEO; with --option as a choice with probabilities."""
-    check_device(device)
-    from textreel.serve.session import load
+    """Answer QUESTION about VIDEO; with --option as a choice with probabilities.
 
-    session = load(run, device=device)
+    An image-LLM is shown 8 frames unless told otherwise; a run looks at what it was trained on.
+    """
+    session = open_session(
+        run,
+        device=device,
+        tiles=tiles,
+        frame_tokens=frame_tokens,
+        num_frames=num_frames,
+        fps=fps,
+        max_frames=max_frames,
+        start_s=start_s,
+        end_s=end_s,
+    )
     if compare is None:
         answer = session.ask(video, question, options=option, max_new_tokens=max_new_tokens)
         emit(answer, as_json=as_json, text=describe(answer))
         return
     both = session.compare(video, compare, question, options=option, max_new_tokens=max_new_tokens)
     emit(both, as_json=as_json, text=describe_both(both))
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that torch does not know or this machine does not have.
-
-    Raises:
-        OptionError: naming the devices that there are.
-    """
-    import torch
-
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    known = {*there, *(place.split(":")[0] for place in there)}
-    if name not in known:
-        raise OptionError(
-            f"--device {name} is not on this machine", hint=f"there are: {', '.join(there)}"
-        )
 
 
 def describe(answer: "Answer") -> str:

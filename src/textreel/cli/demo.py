@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from textreel.recipes.demo_result import DemoResult, FirstLook
 
 
+IMAGE_LLM = "HuggingFaceTB/SmolVLM-256M-Instruct"
+"""A small image-LLM that sees real videos; `ask` downloads what is named (half a gigabyte)."""
+
+
 def demo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder; a killed demo goes on there.")
@@ -83,13 +87,17 @@ def _describe(result: "DemoResult") -> str:
 
 
 def next_commands(result: "DemoResult") -> list[str]:
-    """Return the three commands that a newcomer can try next."""
+    """Return the three commands that a newcomer can try next.
+
+    The run again, about a video of its world; an image-LLM, about the user's own video; and the
+    same training around a real decoder.
+    """
     _, scene, question = next(iter(result.exam.items()))
     options = " ".join(f"--option {shlex.quote(option)}" for option in question.options)
     video = shlex.quote(str(result.videos / f"{scene.id}.mp4"))
     run = shlex.quote(str(result.run))
     return [
         f"textreel ask {run} {video} {shlex.quote(question.question)} {options}",
-        f"textreel ask {run} YOUR_STORY.txt 'what happens first ?' --compare {video}",
+        f"textreel ask {IMAGE_LLM} YOUR_VIDEO.mp4 'What happens first?'",
         "textreel train topa_modern --set data=textvid.json --out runs/modern",
     ]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textreel.cli.ask import check_device
 from textreel.cli.encode_import import encode_import
+from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, emit_failed, keep_stderr_plain
 from textreel.cli.progress import Display
 from textreel.cli.sampling import (

@@ -16,7 +16,9 @@ PACKAGES = (
 DEMO_MEMORY_BYTES = 2 * 1024**3
 """What the demo may use at most."""
 BYTES_PER_FROZEN_PARAMETER = 2  # bf16
-SHARE_FOR_WEIGHTS = 0.5  # the other half: activations, trained parts and their optimiser state
+BYTES_PER_TRAINED_PARAMETER = 2 + 2 + 3 * 4  # bf16, its gradient; fp32 copy and two moments
+SHARE_TO_RUN = 0.7  # the rest: pixels, activations, keys and values, the system
+SHARE_TO_TRAIN = 0.5  # the other half: activations, trained parts and their optimiser state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +37,8 @@ class Environment:
         versions: package name to installed version, or None where it is missing.
         cores: how many this process may use.
         extras: optional extra to whether all of its packages can be imported.
-        can_train: plain sentences; arithmetic on the memory, not measurements.
+        can_run: plain sentences; arithmetic on the memory, not measurements.
+        can_train: the same.
     """
 
     textreel: str
@@ -52,11 +55,12 @@ class Environment:
     cache_bytes: int
     offline: bool
     extras: dict[str, bool]
+    can_run: list[str]
     can_train: list[str]
 
 
 def show_env(as_json: JsonOption = False) -> None:
-    """Show versions, machine, cache, and what this machine can train."""
+    """Show versions, machine, cache, and what this machine can run and train, at what size."""
     found = inspect_environment()
     emit(found, as_json=as_json, text=describe(found))
 
@@ -87,6 +91,7 @@ def inspect_environment() -> Environment:
         cache_bytes=folder_bytes(cache),
         offline=os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"},
         extras=find_extras(requires("textreel") or []),
+        can_run=running_sizes(memory, accelerators),
         can_train=training_sizes(memory, accelerators),
     )
 
@@ -146,23 +151,47 @@ def find_extras(requirements: list[str]) -> dict[str, bool]:
     return found
 
 
-def training_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[str]:
-    """Say in plain sentences what fits into this machine's memories."""
+def running_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[str]:
+    """Say in plain sentences what answers questions in this machine's memories."""
     lines = []
     if memory is not None:
         fits = "fits" if memory >= DEMO_MEMORY_BYTES else "does not fit"
         lines.append(f"the demo {fits} (it needs {show_bytes(DEMO_MEMORY_BYTES)} at most)")
-    places = [("main memory", memory)] + [(a.name, a.memory_bytes) for a in accelerators]
-    for place, size in places:
+    for place, size in _places(memory, accelerators):
         if size is None:
             lines.append(f"{place}: size unknown, so nothing is promised")
             continue
-        parameters = size * SHARE_FOR_WEIGHTS / BYTES_PER_FROZEN_PARAMETER
+        largest = _billions(size, SHARE_TO_RUN, BYTES_PER_FROZEN_PARAMETER)
         lines.append(
-            f"{place}: a frozen decoder of up to {parameters / 1e9:.1f} billion parameters in "
-            f"bf16 fits into half of {show_bytes(size)} (arithmetic; says nothing about time)"
+            f"{place}: a run or an image-LLM of up to {largest} billion parameters in bf16 "
+            f"({SHARE_TO_RUN:.0%} of {show_bytes(size)})"
         )
     return lines
+
+
+def training_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[str]:
+    """Say in plain sentences what can be trained in this machine's memories."""
+    lines = []
+    for place, size in _places(memory, accelerators):
+        if size is None:
+            lines.append(f"{place}: size unknown, so nothing is promised")
+            continue
+        frozen = _billions(size, SHARE_TO_TRAIN, BYTES_PER_FROZEN_PARAMETER)
+        whole = _billions(size, SHARE_TO_TRAIN, BYTES_PER_TRAINED_PARAMETER)
+        lines.append(
+            f"{place}: around a frozen decoder of up to {frozen} billion parameters in bf16, or "
+            f"all of a model of up to {whole} billion (half of {show_bytes(size)}; arithmetic, "
+            f"which says nothing about time)"
+        )
+    return lines
+
+
+def _places(memory: int | None, accelerators: list[Accelerator]) -> list[tuple[str, int | None]]:
+    return [("main memory", memory)] + [(a.name, a.memory_bytes) for a in accelerators]
+
+
+def _billions(size_bytes: int, share: float, bytes_per_parameter: int) -> str:
+    return f"{size_bytes * share / bytes_per_parameter / 1e9:.1f}"
 
 
 def show_bytes(size: int) -> str:
@@ -200,4 +229,5 @@ def describe(found: Environment) -> str:
         "extras": extras or "none",
     }
     lines = [f"{name:<13}{value}" for name, value in rows.items()]
+    lines += [f"{'can run':<13}{line}" for line in found.can_run]
     return "\n".join(lines + [f"{'can train':<13}{line}" for line in found.can_train])

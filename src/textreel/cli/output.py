@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,11 +21,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def to_json(value: object) -> object:
     """Return `value` (dataclasses, paths, containers) as plain JSON values.
 
+    A field of a dataclass whose metadata says `json: False` is left out.
+
     Raises:
         TypeError: something in `value` has no JSON form.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return to_json(asdict(value))
+        kept = (field for field in fields(value) if field.metadata.get("json", True))
+        return {field.name: to_json(getattr(value, field.name)) for field in kept}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, dict):

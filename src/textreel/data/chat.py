@@ -10,8 +10,9 @@ of every target.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from textreel.data.encoding import Tokenizer
 from textreel.data.prompt import (
@@ -29,6 +30,8 @@ from textreel.data.prompt import (
 )
 
 Message = tuple[Piece, ...]
+UNKNOWN = "a"
+"""Stands in the place of an answer that is not known while a template is observed."""
 
 
 class ChatTemplateError(PromptError):
@@ -69,7 +72,7 @@ def write_chat_prompt(
             hint="use a template with chat=False",
         )
     begin = opening(turns[0], template, video=video, context=context)
-    messages = _messages(turns, template, begin)
+    messages = turn_messages(turns, template, begin)
     between = _render(messages, tokenizer)
     stop = between[-1].strip()
     pieces = [Piece(kind="text", text=between[0])]
@@ -93,7 +96,7 @@ def write_chat_prompt(
     )
 
 
-def _messages(
+def turn_messages(
     turns: Sequence[Turn], template: PromptTemplate, begin: Sequence[Piece]
 ) -> list[Message]:
     """Return question and answer of every turn; `begin` stands before the first question."""
@@ -125,17 +128,34 @@ def _render(messages: Sequence[Message], tokenizer: Tokenizer) -> list[str]:
     """Return the template's own words before, between and after the messages."""
     mark = hashlib.sha256(repr(messages).encode()).hexdigest()[:16]
     video = f"<{mark}-video>"
-    stand_in = {"video": video, "target": "a"}  # an unknown answer
+    stand_in = {"video": video, "target": UNKNOWN}
     texts = ["".join(p.text or stand_in.get(p.kind, "") for p in message) for message in messages]
-    sentinels = [f"<{mark}-{index}>" for index in range(len(messages))]
-    marked, real = (_apply(tokenizer, contents) for contents in (sentinels, texts))
+    return observe(texts, partial(_apply, tokenizer), name=tokenizer.name_or_path)
+
+
+def observe(
+    texts: Sequence[str], render: Callable[[Sequence[str]], str], *, name: str
+) -> list[str]:
+    """Return what a chat template writes before, between and after the texts it is given.
+
+    Args:
+        texts: in the order of the conversation.
+        render: writes the conversation with these texts, or others, in their places.
+        name: of the tokenizer, for messages.
+
+    Raises:
+        ChatTemplateError: a template that leaves texts out, repeats, reorders or changes them.
+    """
+    mark = hashlib.sha256(repr(list(texts)).encode()).hexdigest()[:16]
+    sentinels = [f"<{mark}-{index}>" for index in range(len(texts))]
+    marked, real = render(sentinels), render(texts)
     between: list[str] = []
     rest = marked
     for sentinel in sentinels:
         before, found, rest = rest.partition(sentinel)
         if not found or sentinel in rest:
             raise ChatTemplateError(
-                f"{tokenizer.name_or_path}: the chat template does not write message "
+                f"{name}: the chat template does not write message "
                 f"{len(between)} exactly once and in order",
                 hint="use a template with chat=False",
             )
@@ -144,7 +164,7 @@ def _render(messages: Sequence[Message], tokenizer: Tokenizer) -> list[str]:
     rebuilt = between[0] + "".join(a + b for a, b in zip(texts, between[1:], strict=True))
     if rebuilt != real:
         raise ChatTemplateError(
-            f"{tokenizer.name_or_path}: the chat template changes the texts it is given",
+            f"{name}: the chat template changes the texts it is given",
             hint="use a template with chat=False",
         )
     return between

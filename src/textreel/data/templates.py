@@ -5,7 +5,7 @@ strings as they are passed to the tokenizer. What is a target begins where upstr
 Not as published: upstream inserts the newline after the video as a bare token id, here it is part
 of the text; and questions keep their case (upstream lower-cases all but the first letter).
 
-`tiny` is terse and lower case, for a word-level tokenizer.
+`tiny` is terse and lower case, for a word-level tokenizer. `image-chat` is for image-LLMs.
 """
 
 from dataclasses import replace
@@ -71,4 +71,17 @@ TINY = PromptTemplate(
 )
 """The embedded tiny models' own; the answer is the option's text."""
 
-TEMPLATES = {t.name: t for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TINY)}
+IMAGE_CHAT = PromptTemplate(
+    name="image-chat",
+    choice_instruction="",
+    open_instruction="",
+    summary_instruction="",
+    question="{question}",
+    choices_lead="\nAnswer with the letter of the right option.\n",
+    option="{letter}. {text}\n",
+    choice_target="{letter}",
+    chat=True,
+)
+"""Image-LLMs as they are, in their own chat template: pictures first, then the question."""
+
+TEMPLATES = {t.name: t for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TINY, IMAGE_CHAT)}

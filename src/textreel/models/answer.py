@@ -1,14 +1,19 @@
 """`Answer`: what a model said about a video, and what it saw and heard to say it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 SoundUse = Literal["used", "unused", "absent", "silent", "undecodable"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """An answer to one question about one video; JSON values only.
+    """An answer to one question about one video; but for its frames JSON values only.
+
+    A notebook shows it with its frames (`_repr_html_`).
 
     Attributes:
         text: the answer in words; a chosen option's own text.
@@ -19,8 +24,11 @@ class Answer:
         frame_times_s: the times of the frames that were looked at, in seconds.
         sound_status: what became of the video's sound.
         bridge: name of the bridge that features passed.
-        encoder: name of the encoder that made them.
+        encoder: name of the encoder that made them, or of the image-LLM that saw the frames.
         note: what a reader must know, such as words the model does not know; may be empty.
+        question: what was asked.
+        frames: uint8 (T, 3, H, W), what was looked at; None where pixels were not kept. Not part
+            of what is compared or written as JSON.
     """
 
     text: str
@@ -33,6 +41,10 @@ class Answer:
     log_likelihoods: tuple[float, ...] = ()
     probabilities: tuple[float, ...] = ()
     note: str = ""
+    question: str = ""
+    frames: NDArray[np.uint8] | None = field(
+        default=None, repr=False, compare=False, metadata={"json": False}
+    )
 
     def __post_init__(self) -> None:
         counts = {len(self.options), len(self.log_likelihoods), len(self.probabilities)}
@@ -45,3 +57,16 @@ class Answer:
             raise ValueError(f"Answer: chosen={self.chosen} among {len(self.options)} options")
         if self.chosen is not None and not 0 <= self.chosen < len(self.options):
             raise ValueError(f"Answer: option {self.chosen} of {len(self.options)} does not exist")
+
+    def _repr_html_(self) -> str:
+        """Return the answer with frames, times, probabilities and sound, for notebooks."""
+        from textreel.models.answer_html import answer_html, frames_html, odds_html
+
+        footer = f"sound {self.sound_status}; through {self.encoder}, bridge {self.bridge}"
+        return answer_html(
+            question=self.question,
+            text=self.text,
+            body=odds_html(self.options, self.probabilities, self.chosen)
+            + frames_html(self.frames, self.frame_times_s),
+            footer=f"{footer}; {self.note}" if self.note else footer,
+        )

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +92,26 @@ def find_encoder(name_or_path: str | Path) -> EncoderFiles:
             f"no folder {name}, and it does not look like a Hugging Face id",
             hint="give an existing folder or an id such as openai/clip-vit-large-patch14",
         )
-    path = _cached(name) or _download(name)
+    path = find_in_hub(name)
     return EncoderFiles(name=name, path=path, revision=path.name)
 
 
-def wanted_files(names: Iterable[str]) -> list[str]:
+def find_in_hub(name: str, *, what: str = "encoder", also: Collection[str] = ()) -> Path:
+    """Return the folder of a Hugging Face id in the cache, downloading it if it is not there.
+
+    Args:
+        name: the id.
+        what: what it should be, for messages.
+        also: files that are wanted beside those of an encoder, where there are such.
+
+    Raises:
+        EncoderError: Hugging Face knows no model of that id.
+        EncoderUnavailableError: not cached, and no network or no permission.
+    """
+    return _cached(name) or _download(name, what=what, also=also)
+
+
+def wanted_files(names: Iterable[str], *, also: Collection[str] = ()) -> list[str]:
     """Return which of a repository's files a dual encoder needs, sorted.
 
     Pickled weights (`pytorch_model.bin`) are wanted only where there are no safetensors.
@@ -108,7 +123,7 @@ def wanted_files(names: Iterable[str]) -> list[str]:
     weights = [n for n in names if _SAFE_WEIGHTS.fullmatch(n)]
     if not weights:
         weights = [n for n in names if _OLD_WEIGHTS.fullmatch(n)]
-    return sorted([n for n in names if n in _SETTINGS] + weights)
+    return sorted([n for n in names if n in _SETTINGS or n in also] + weights)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -148,10 +163,10 @@ def _cached(name: str) -> Path | None:
     return snapshot if _is_whole(snapshot) else None
 
 
-def _download(name: str) -> Path:
+def _download(name: str, *, what: str, also: Collection[str]) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise EncoderUnavailableError(
-            f"the encoder {name} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
+            f"the {what} {name} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
             f"forbids to fetch it",
             hint=f"unset HF_HUB_OFFLINE, or fetch it where there is a network "
             f"(`hf download {name}`) and give the folder",
@@ -159,8 +174,8 @@ def _download(name: str) -> Path:
     try:
         info = HfApi().model_info(name, files_metadata=True)
         sizes = {s.rfilename: s.size or 0 for s in info.siblings or []}
-        files = wanted_files(sizes)
-        _log.info(
+        files = wanted_files(sizes, also=also)
+        _log.warning(
             "downloading %s: %d files, %.0f MB, to %s",
             name,
             len(files),
@@ -170,7 +185,7 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, revision=info.sha, allow_patterns=files))
     except GatedRepoError as error:
         raise EncoderUnavailableError(
-            f"the encoder {name} is gated: its owner asks for an agreement first",
+            f"the {what} {name} is gated: its owner asks for an agreement first",
             hint=f"accept it on https://huggingface.co/{name}, then `hf auth login`",
         ) from error
     except RepositoryNotFoundError as error:
@@ -180,7 +195,7 @@ def _download(name: str) -> Path:
         ) from error
     except (HTTPError, OSError) as error:
         raise EncoderUnavailableError(
-            f"the encoder {name} is not in the cache {constants.HF_HUB_CACHE} and could not be "
+            f"the {what} {name} is not in the cache {constants.HF_HUB_CACHE} and could not be "
             f"fetched: {error}",
             hint=f"check the network, or fetch it elsewhere (`hf download {name}`) and give "
             f"the folder",

@@ -38,6 +38,10 @@ class DecoderUnsupportedError(ModelError):
     """A decoder works in a way that this room does not know."""
 
 
+class NotAnImageLLMError(ModelError):
+    """A folder that holds no image-LLM: no model at all, or one without eyes."""
+
+
 class CheckpointError(ModelError):
     """A saved model does not fit the model it is read into."""
 

@@ -79,7 +79,7 @@ def generate_tokens(
             f"{longest}, but the decoder takes {limit}",
             hint="ask for fewer new tokens, or use fewer frames",
         )
-    stop_ids = _stop_ids(decoder, sampling)
+    stop_ids = stop_ids_of(decoder, sampling)
     cache = DynamicCache()
     out = decoders.run_body(
         decoder, embeddings, textreel=call, past_key_values=cache, use_cache=True
@@ -89,7 +89,7 @@ def generate_tokens(
     answers: list[list[int]] = [[] for _ in lengths]
     running = set(range(len(answers)))
     for step in range(max_new_tokens):
-        tokens = _choose(decoders.logits(decoder, last), sampling)
+        tokens = choose(decoders.logits(decoder, last), sampling)
         for row, token in enumerate(tokens.tolist()):
             if row in running and token in stop_ids:
                 running.discard(row)
@@ -115,7 +115,7 @@ class _State:
         self.positions = lengths[:, None].clone()
         self.call = call
         if bool(shift.any()):
-            _move_right(cache, order)
+            move_right(cache, order)
         if call.video is not None:
             video = call.video.gather(1, order)
             has_video = video.any(1, keepdim=True)
@@ -140,14 +140,15 @@ class _State:
         return out.last_hidden_state[:, -1]
 
 
-def _move_right(cache: DynamicCache, order: Tensor) -> None:
+def move_right(cache: DynamicCache, order: Tensor) -> None:
     """Reorder every layer's keys and values (B, G, L, E) along L, row by row."""
     for layer in cache.layers:
         index = order[:, None, :, None].expand_as(layer.keys)
         layer.keys, layer.values = layer.keys.gather(2, index), layer.values.gather(2, index)
 
 
-def _stop_ids(decoder: PreTrainedModel, sampling: Sampling) -> frozenset[int]:
+def stop_ids_of(decoder: PreTrainedModel, sampling: Sampling) -> frozenset[int]:
+    """Return the tokens that end an answer: those of `sampling`, or else the decoder's own."""
     if sampling.stop_ids is not None:
         return frozenset(sampling.stop_ids)
     config = decoder.generation_config
@@ -157,7 +158,7 @@ def _stop_ids(decoder: PreTrainedModel, sampling: Sampling) -> frozenset[int]:
     return frozenset(end if isinstance(end, list) else [end])
 
 
-def _choose(logits: Tensor, sampling: Sampling) -> Tensor:
+def choose(logits: Tensor, sampling: Sampling) -> Tensor:
     """Return the next token of each row, int64 (B,), from logits (B, V)."""
     if sampling.banned_ids:
         logits[:, list(sampling.banned_ids)] = -torch.inf

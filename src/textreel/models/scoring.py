@@ -102,7 +102,7 @@ def score_options(
             and options together are longer than the decoder takes.
         DecoderUnsupportedError: layers that are neither full nor sliding-window attention.
     """
-    _check_options(options, rows=len(embeddings))
+    check_options(options, rows=len(embeddings))
     packed = [_pack(of_row) for of_row in options]
     if not any(pack.ids for pack in packed):
         out = decoders.run_body(decoder, embeddings, textreel=call, use_cache=False)
@@ -273,7 +273,12 @@ def _log_likelihoods(
     return out
 
 
-def _check_options(options: Sequence[Options], *, rows: int) -> None:
+def check_options(options: Sequence[Options], *, rows: int) -> None:
+    """Refuse options that cannot be scored.
+
+    Raises:
+        BatchError: as many lists of options as prompts are needed, none of them empty.
+    """
     if len(options) != rows:
         raise BatchError(f"{len(options)} lists of options for {rows} prompts")
     for row, of_row in enumerate(options):

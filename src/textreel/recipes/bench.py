@@ -205,11 +205,18 @@ def _pages() -> BenchReport:
     return run_bench_pages()
 
 
+def _talk() -> BenchReport:
+    from textreel.recipes.bench_talk import run_bench_talk
+
+    return run_bench_talk()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
     "pages": _pages,
+    "talk": _talk,
 }
 """Every bench by name; what each compares stands in its own module's header."""

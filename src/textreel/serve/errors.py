@@ -45,3 +45,11 @@ class NothingToSeeError(ServeError):
 
 class TooManyFramesError(ServeError):
     """A video or a story with more frames than the model has places for."""
+
+
+class LineError(ServeError):
+    """A line of a file of questions that asks nothing."""
+
+
+class SameFileError(ServeError):
+    """An output that would overwrite its input."""

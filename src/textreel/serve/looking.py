@@ -17,6 +17,7 @@ from textreel.media.decode import decode_clip
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
+from textreel.models.image_mllm.pictures import Pictures
 from textreel.serve.errors import EncoderMismatchError, NothingToSeeError
 from textreel.serve.story import is_story, read_story
 from textreel.serve.words import unknown_words
@@ -28,22 +29,29 @@ class Seen:
 
     Attributes:
         source: its name, for messages and answers.
-        features: (T, 1, F); modality `image` for a video, `text` for a story.
+        features: (T, 1, F); modality `image` for a video, `text` for a story; None where an
+            image-LLM looks at the frames themselves.
+        pictures: what an image-LLM takes of the frames, or None.
         sound_status: what became of its sound.
         clip: the frames that were looked at; None for a story and for ready features.
         unknown_words: words of a story that the text tower does not know.
         notes: what the reader of an answer should know about the looking.
+        frame_times_s: the times of the frames, in seconds.
     """
 
     source: str
-    features: Features
+    features: Features | None = None
+    pictures: Pictures | None = None
     sound_status: SoundStatus = "absent"
     clip: Clip | None = None
     unknown_words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    frame_times_s: tuple[float, ...] = ()
+
     def __repr__(self) -> str:
-        return f"Seen({self.source!r}, {self.features!r}, sound {self.sound_status})"
+        seen = self.features if self.pictures is None else self.pictures
+        return f"Seen({self.source!r}, {seen!r}, sound {self.sound_status})"
 
 
 Video = str | Path | Clip | TextualVideo | Features | Seen
@@ -66,9 +74,16 @@ def look(video: Video, *, encoder: DualEncoder, sampling: SamplingSpec) -> Seen:
         EncoderMismatchError: features of another encoder.
     """
     if isinstance(video, Features):
-        video = Seen(source="the features", features=video)
+        video = Seen(
+            source="the features", features=video, frame_times_s=tuple(video.times_s.tolist())
+        )
     if isinstance(video, Seen):
         made = video.features
+        if made is None:
+            raise EncoderMismatchError(
+                f"{video.source} was looked at by an image-LLM, and this run reads features",
+                hint="Look at it with this run.",
+            )
         check_revision(made.encoder, made.revision, encoder=encoder, what=video.source)
         return video
     if isinstance(video, str | Path) and is_story(video):
@@ -99,21 +114,36 @@ def check_revision(name: str, revision: str, *, encoder: DualEncoder, what: str)
 def _watch(
     clip: Clip, encoder: DualEncoder, *, wanted: int | None, notes: tuple[str, ...] = ()
 ) -> Seen:
-    if not len(clip.frames):
-        raise NothingToSeeError(
-            f"{clip.source} shows nothing: it has 0 frames, and its sound is {clip.sound_status}",
-            hint="This run has eyes only; give it a file with pictures.",
-        )
+    check_frames(clip)
     (_, features), *_ = encode_clips([(clip.source, clip)], encoder)
-    if wanted is not None and len(clip.frames) < wanted:
-        notes += (f"saw {len(clip.frames)} of {wanted} frames: the file shows no more",)
     return Seen(
         source=clip.source,
         features=features,
         sound_status=clip.sound_status,
         clip=clip,
-        notes=notes,
+        notes=notes + fewer_frames(clip, wanted),
+        frame_times_s=tuple(clip.frame_times_s.tolist()),
     )
+
+
+def check_frames(clip: Clip) -> None:
+    """Refuse a clip without frames.
+
+    Raises:
+        NothingToSeeError: naming what became of its sound.
+    """
+    if not len(clip.frames):
+        raise NothingToSeeError(
+            f"{clip.source} shows nothing: it has 0 frames, and its sound is {clip.sound_status}",
+            hint="This run has eyes only; give it a file with pictures.",
+        )
+
+
+def fewer_frames(clip: Clip, wanted: int | None) -> tuple[str, ...]:
+    """Return the note that a file shows fewer frames than were wanted, if it does."""
+    if wanted is None or len(clip.frames) >= wanted:
+        return ()
+    return (f"saw {len(clip.frames)} of {wanted} frames: the file shows no more",)
 
 
 def _read(story: TextualVideo, encoder: DualEncoder) -> Seen:
@@ -123,4 +153,9 @@ def _read(story: TextualVideo, encoder: DualEncoder) -> Seen:
     if path.is_file():
         captions = [frame.caption for frame in story.frames]
         words = unknown_words(captions, tokenizer=Tokenizer.from_file(str(path)))
-    return Seen(source=story.id, features=features, unknown_words=tuple(words))
+    return Seen(
+        source=story.id,
+        features=features,
+        unknown_words=tuple(words),
+        frame_times_s=tuple(features.times_s.tolist()),
+    )

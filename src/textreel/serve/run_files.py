@@ -11,6 +11,7 @@ stored in the run, and nothing of it is an option of a question.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -32,6 +33,9 @@ SHIPPED = "tiny"
 MEMORY_FILE = "memory.safetensors"
 _KIND = "run"
 _RUN_FILE, _SAMPLING_FILE = "run.json", "sampling.json"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+SETTINGS_FILES = ("config.json", _RUN_FILE, _SAMPLING_FILE)
+"""What a run's answers follow from, beside its weights and the models that it names."""
 _NEEDED = ("config.json", "model.safetensors", _RUN_FILE, _SAMPLING_FILE)
 
 
@@ -156,6 +160,52 @@ def load_settings(run: str | Path) -> RunSettings:
     )
 
 
+ModelKind = Literal["run", "image-llm"]
+
+
+def find_model(name: str | Path) -> tuple[Path, ModelKind]:
+    """Say where a model is, and of which family.
+
+    Args:
+        name: as `find_run`, or the folder or Hugging Face id of an image-LLM.
+
+    Returns:
+        The folder (for an id that is no folder: the id), and the kind.
+
+    Raises:
+        RunError: as `find_run`.
+    """
+    text = str(name)
+    if text == SHIPPED or text.startswith(EMBEDDED):
+        return find_run(name), "run"
+    folder = Path(text).expanduser()
+    if not folder.is_dir() and _may_be_an_id(text):
+        return Path(text), "image-llm"
+    config = folder / "config.json"
+    if not config.is_file() or (folder / _RUN_FILE).is_file():
+        return find_run(name), "run"
+    values = _read_json(config)
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    if isinstance(kind, str) and kind.startswith("textreel"):
+        return find_run(name), "run"
+    return folder, "image-llm"
+
+
+def _may_be_an_id(name: str) -> bool:
+    """Return whether a name is `owner/model` and not a path that leads into a folder here."""
+    return bool(_HUB_ID.fullmatch(name)) and not Path(name.split("/")[0]).is_dir()
+
+
+def read_sampling(folder: Path) -> SamplingSpec | None:
+    """Return the sampling rule that lies beside a model, or None.
+
+    Raises:
+        SamplingError: `sampling.json` holds no sampling rule.
+    """
+    path = folder / _SAMPLING_FILE
+    return SamplingSpec.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def find_run(run: str | Path) -> Path:
     """Return the folder of a run.
 
@@ -168,7 +218,10 @@ def find_run(run: str | Path) -> Path:
     """
     name = f"{EMBEDDED}{SHIPPED}/run" if str(run) == SHIPPED else str(run)
     folder = Path(locate(name)).expanduser()
-    way_out = f"Give the folder that a training wrote, or `{SHIPPED}` for the run that is shipped."
+    way_out = (
+        f"Give the folder that a training wrote, `{SHIPPED}` for the run that is shipped, or the "
+        f"folder or id of an image-LLM."
+    )
     if not folder.is_dir():
         raise RunError(f"there is no run {run}: no such folder ({folder})", hint=way_out)
     if missing := [file for file in _NEEDED if not (folder / file).is_file()]:

@@ -1,54 +1,37 @@
-"""`load(run)` and `Session.ask`: one trained model, answering about any file.
+"""`load(run)` and `Session`: one model, answering about any file. The way in from Python.
 
-    video or story --look--> Features --+
-    question, options --prompt----------+--> Batch --score / generate--> Answer
+    model = textreel.load("runs/demo")                     # or the folder or id of an image-LLM
+    model.ask("clip.mp4", "What happened first?")          # -> Answer
+    model.ask("clip.mp4", "Which?", options=["a", "b"])    # with probabilities
+    for piece in model.stream("clip.mp4", "What is it?"):  # as it is written
+    talk = model.chat("clip.mp4"); talk.ask("And then?")   # the video stays read
 
-Pictures cross the run's bridge; a story is text already and does not.
+The video asked about last stays encoded and read as well, so that the next question about it is
+quick. A session is for one thread at a time.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import tokenizers
 import torch
-from torch import nn
 
-from textreel.data.collate import Collator
-from textreel.data.encoding import EncodedPrompt, Tokenizer
-from textreel.data.prompt import Prompt, PromptTooLongError, Turn
-from textreel.models import bridges
+from textreel.data.files import fingerprint
+from textreel.media.sampling import SamplingSpec
 from textreel.models.answer import Answer
-from textreel.models.batch import Batch
-from textreel.models.decoder import locate, max_positions
-from textreel.models.encoders import DualEncoder, load_encoder
-from textreel.models.errors import BatchError
-from textreel.models.generate import Sampling
-from textreel.models.tokenizer import load_tokenizer
-from textreel.models.track_lm import TrackLM
-from textreel.serve.bridging import make_bridge
-from textreel.serve.errors import QuestionError, TooManyFramesError
-from textreel.serve.looking import Seen, Video, check_revision, look
-from textreel.serve.questions import check_options, check_question
-from textreel.serve.run_files import RunSettings, find_run, load_settings
-from textreel.serve.words import unknown_words
+from textreel.models.decoder import weight_fingerprint
+from textreel.models.image_mllm.loading import load_image_llm
+from textreel.models.image_mllm.pictures import PictureSettings
+from textreel.serve.conversation import MAX_NEW_TOKENS, Conversation, Stream
+from textreel.serve.errors import RunError
+from textreel.serve.frame_reader import FrameReader
+from textreel.serve.looking import Seen, Video
+from textreel.serve.reader import Reader
+from textreel.serve.run_files import SETTINGS_FILES, find_model, read_sampling
+from textreel.serve.track_reader import load_track_reader
 
-BATCH_SIZE = 32
-MAX_NEW_TOKENS = 32
-UNLIMITED = 1 << 30
-"""Longest prompt of a decoder that names no limit."""
-
-
-class TextTokenizer(Tokenizer, Protocol):
-    """What is used of the decoder's fast tokenizer."""
-
-    backend_tokenizer: tokenizers.Tokenizer
-
-    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
-        """Return the text of token ids."""
-        ...
+__all__ = ["Comparison", "Question", "Session", "load"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,63 +64,31 @@ class Comparison:
     agree: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A checked question with its prompt and what it is about."""
-
-    seen: Seen
-    question: str
-    options: tuple[str, ...]
-    prompt: Prompt
-
-
 class Session:
-    """A loaded run. Build it with `load`.
+    """A loaded model. Build it with `load`.
 
     Args:
-        model: the trained model, on its device.
-        encoder: the encoder whose features it was trained on.
-        tokenizer: the decoder's.
-        settings: template, sampling, bridge and limits of the run.
-        bridge: what features of pictures pass; `settings.bridge`, made.
-        name: the run's name, for messages.
+        reader: the model with everything that prepares its input.
+        fingerprint: names everything that its answers follow from, but for the questions.
     """
 
-    def __init__(
-        self,
-        model: TrackLM,
-        *,
-        encoder: DualEncoder,
-        tokenizer: TextTokenizer,
-        settings: RunSettings,
-        bridge: nn.Module,
-        name: str,
-    ) -> None:
-        self.model = model
-        self.encoder = encoder
-        self.tokenizer = tokenizer
-        self.settings = settings
-        self.name = name
-        self.limit = max_positions(model.decoder)
-        self.collator = Collator(
-            tokenizer,
-            settings.template,
-            model.num_soft_tokens,
-            max_tokens=self.limit or UNLIMITED,
-        )
-        self._bridges = {"image": bridge, "text": bridges.Identity()}
+    def __init__(self, reader: Reader, *, fingerprint: str = "") -> None:
+        self.reader = reader
+        self.name = reader.name
+        self.fingerprint = fingerprint
+        self._latest: tuple[object, Conversation] | None = None
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
+    def __repr__(self) -> str:
+        return f"Session({self.name!r})"
 
     def look(self, video: Video) -> Seen:
         """Look at a video or a story once, for any number of questions.
 
-        Errors as `looking.look`.
+        Raises:
+            MediaError, StoryError, NothingToSeeError, EncoderMismatchError: it cannot be looked at.
+            TooManyFramesError: more frames than the model has places for.
         """
-        return look(video, encoder=self.encoder, sampling=self.settings.sampling)
+        return self.reader.look(video)
 
     def ask(
         self,
@@ -147,7 +98,7 @@ class Session:
         options: Sequence[str] | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> Answer:
-        """Answer one question.
+        """Answer one question, on its own.
 
         Args:
             video: a media file's path, a story's (`.txt`, one frame a line), a clip, a textual
@@ -162,9 +113,27 @@ class Session:
             MediaError, StoryError, NothingToSeeError, EncoderMismatchError: see `look`.
             TooManyFramesError: more frames than the model has places for.
         """
-        given = None if options is None else tuple(options)
-        asked = Question(video=video, question=question, options=given)
-        return self.ask_many([asked], max_new_tokens=max_new_tokens)[0]
+        self.reader.check(question, options)  # before a file is opened
+        talk = self._about(video)
+        return talk.ask(question, options=options, max_new_tokens=max_new_tokens)
+
+    def stream(
+        self, video: Video, question: str, *, max_new_tokens: int = MAX_NEW_TOKENS
+    ) -> Stream:
+        """Answer one question in free words, piece by piece; arguments and errors as `ask`."""
+        self.reader.check(question, None)
+        return self._about(video).stream(question, max_new_tokens=max_new_tokens)
+
+    def chat(self, video: Video, *, remember: bool | None = None) -> Conversation:
+        """Begin a conversation about a video, which is looked at now.
+
+        Args:
+            video: as in `ask`.
+            remember: whether the model is shown earlier questions and answers. None: image-LLMs
+                are, for that is how they were trained; runs are not, for they answer each question
+                on its own.
+        """
+        return Conversation(self.reader, self.look(video), remember=remember)
 
     def ask_many(
         self, questions: Iterable[Question], *, max_new_tokens: int = MAX_NEW_TOKENS
@@ -174,26 +143,15 @@ class Session:
         Arguments and errors as `ask`. All questions are checked before the first video is opened.
         """
         every = list(questions)
-        checked = [self._check(one) for one in every]
+        turns = [self.reader.check(one.question, one.options) for one in every]
         seen: dict[object, Seen] = {}
-        asked: list[_Asked] = []
-        for one, (text, options) in zip(every, checked, strict=True):
+        asked = []
+        for one, turn in zip(every, turns, strict=True):
             key = str(one.video) if isinstance(one.video, str | Path) else id(one.video)
             if key not in seen:
                 seen[key] = replace(self.look(one.video), clip=None)  # pixels of many are large
-            asked.append(self._write(seen[key], text, options))
-        groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
-        for index, one_asked in enumerate(asked):
-            groups[(one_asked.seen.features.modality, bool(one_asked.options))].append(index)
-        answers: dict[int, Answer] = {}
-        for (modality, is_choice), indices in groups.items():
-            self.model.bridge = self._bridges[modality]
-            for start in range(0, len(indices), BATCH_SIZE):
-                part = indices[start : start + BATCH_SIZE]
-                batch = [asked[i] for i in part]
-                said = self._choose(batch) if is_choice else self._speak(batch, max_new_tokens)
-                answers.update(zip(part, said, strict=True))
-        return [answers[i] for i in range(len(asked))]
+            asked.append(self.reader.write(seen[key], [turn]))
+        return self.reader.many(asked, max_new_tokens=max_new_tokens)
 
     def compare(
         self,
@@ -205,134 +163,84 @@ class Session:
         max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> Comparison:
         """Ask the same about a story and about a video; arguments and errors as `ask`."""
-        given = None if options is None else tuple(options)
-        pair = [Question(video=v, question=question, options=given) for v in (story, video)]
-        told, shown = self.ask_many(pair, max_new_tokens=max_new_tokens)
+        told, shown = (
+            self.ask(one, question, options=options, max_new_tokens=max_new_tokens)
+            for one in (story, video)
+        )
         return Comparison(story=told, video=shown, agree=told.text == shown.text)
 
-    def _check(self, one: Question) -> tuple[str, tuple[str, ...]]:
-        tokenizer = self.tokenizer.backend_tokenizer
-        text = check_question(one.question, tokenizer=tokenizer, limit=self.limit)
-        return text, () if one.options is None else check_options(one.options)
-
-    def _write(self, seen: Seen, question: str, options: tuple[str, ...]) -> _Asked:
-        frames = len(seen.features.values)
-        try:
-            self.model.num_soft_tokens(frames)
-        except BatchError as error:
-            raise TooManyFramesError(
-                f"{seen.source} has too many frames for {self.name}: {error}",
-                hint="Tell the story in fewer lines, or show fewer frames.",
-            ) from error
-        turn = Turn(task="choice" if options else "open", question=question, options=options)
-        return _Asked(seen, question, options, self.collator.write(seen.source, turns=[turn]))
-
-    def _batch(self, asked: Sequence[_Asked], records: Sequence[EncodedPrompt]) -> Batch:
-        samples = [(r, one.seen.features) for r, one in zip(records, asked, strict=True)]
-        return self.collator.collate(samples).to(self.device)
-
-    def _choose(self, asked: Sequence[_Asked]) -> list[Answer]:
-        choices = []
-        for one in asked:
-            frames = len(one.seen.features.values)
-            try:
-                choices.append(self.collator.encode_choice(one.prompt, num_frames=frames))
-            except PromptTooLongError as error:
-                raise self._too_long(one, str(error)) from error
-        batch = self._batch(asked, [choice.prompt for choice in choices])
-        scores = self.model.score(batch, [choice.options for choice in choices])
-        return [
-            replace(
-                self._answer(one, one.options[score.best]),
-                chosen=score.best,
-                options=one.options,
-                log_likelihoods=tuple(score.total.tolist()),
-                probabilities=tuple(score.probabilities().tolist()),
-            )
-            for one, score in zip(asked, scores, strict=True)
-        ]
-
-    def _speak(self, asked: Sequence[_Asked], max_new_tokens: int) -> list[Answer]:
-        records = []
-        for one in asked:
-            frames = len(one.seen.features.values)
-            try:
-                record = self.collator.encode(one.prompt, num_frames=frames)
-            except PromptTooLongError as error:
-                raise self._too_long(one, str(error)) from error
-            prompt = len(record.token_ids) + self.model.num_soft_tokens(frames)
-            if self.limit is not None and prompt + max_new_tokens > self.limit:
-                raise self._too_long(
-                    one,
-                    f"{prompt} tokens with its video, and {max_new_tokens} for the answer, but "
-                    f"this model reads {self.limit}",
-                )
-            records.append(record)
-        stop = self.collator.stop_id(asked[0].prompt)
-        spoken = self.model.generate(
-            self._batch(asked, records),
-            max_new_tokens=max_new_tokens,
-            sampling=Sampling(stop_ids=(stop,)),
-        )
-        texts = [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in spoken]
-        return [self._answer(one, text) for one, text in zip(asked, texts, strict=True)]
-
-    def _answer(self, one: _Asked, text: str) -> Answer:
-        features = one.seen.features
-        return Answer(
-            text=text,
-            frame_times_s=tuple(features.times_s.tolist()),
-            sound_status=one.seen.sound_status,
-            bridge="none" if features.modality == "text" else self.settings.bridge.name,
-            encoder=self.encoder.name,
-            note=self._note(one),
-        )
-
-    def _note(self, one: _Asked) -> str:
-        words = unknown_words(
-            [one.question, *one.options], tokenizer=self.tokenizer.backend_tokenizer
-        )
-        words = list(dict.fromkeys([*words, *one.seen.unknown_words]))
-        notes = list(one.seen.notes)
-        if words:
-            notes.append(f"does not know: {', '.join(words)}")
-        if self.settings.knows:
-            notes.append(f"knows only {self.settings.knows}")
-        return "; ".join(notes)
-
-    def _too_long(self, one: _Asked, why: str) -> QuestionError:
-        return QuestionError(
-            f"a question of {len(one.question.split()):,} words does not fit: {why}",
-            hint="Ask a shorter question, give shorter options, or want a shorter answer.",
-        )
+    def _about(self, video: Video) -> Conversation:
+        """Return a conversation without memory; the latest one where it is about this video."""
+        key = _identity(video)
+        if self._latest is not None and key is not None and self._latest[0] == key:
+            talk = self._latest[1]
+            talk.reset()
+            return talk
+        self._latest = None  # free the memory of the other video first
+        talk = Conversation(self.reader, self.look(video), remember=False)
+        self._latest = None if key is None else (key, talk)
+        return talk
 
 
-def load(run: str | Path, *, device: torch.device | str = "cpu") -> Session:
-    """Load a run, ready to answer.
+def _identity(video: Video) -> object | None:
+    """Return what tells a file or a `Seen` from others; None for anything else."""
+    if isinstance(video, Seen):
+        return ("seen", id(video.features), id(video.pictures))
+    if not isinstance(video, str | Path) or not Path(video).is_file():
+        return None
+    found = Path(video).stat()
+    return (str(Path(video).resolve()), found.st_size, found.st_mtime_ns)
+
+
+def load(
+    run: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    sampling: SamplingSpec | None = None,
+    pictures: PictureSettings | None = None,
+) -> Session:
+    """Load a run of ours, or an image-LLM as it is, ready to answer.
 
     Args:
-        run: the folder of a run, or `tiny` for the one that comes with the package.
-        device: where encoder and model run.
+        run: the folder of a run; `tiny` for the one that comes with the package; the folder of an
+            image-LLM of Hugging Face, or its id.
+        device: where it computes.
+        sampling: which frames of a video are looked at; None: as the run says, and 8 frames for an
+            image-LLM. A run has its own, and takes no other.
+        pictures: how much of a frame an image-LLM sees; None: the defaults.
 
     Raises:
-        RunError: no such run, or something in it is missing.
+        RunError: no such run, something in it is missing, or a setting that has no effect on it.
         EncoderMismatchError: the encoder is not the one the run was trained on.
         FormatError, CheckpointError, FingerprintError: a file of the run is another one's or newer.
         DecoderNotFoundError, EncoderUnavailableError: a frozen model is not on this machine.
+        NotAnImageLLMError, DecoderUnsupportedError, ModelConfigError: see
+            `image_mllm.loading.load_image_llm`.
     """
-    folder = find_run(run)
-    settings = load_settings(folder)
-    model = TrackLM.from_pretrained(folder)
-    encoder = load_encoder(locate(settings.encoder, base=folder), device=device)
-    config = model.config
-    check_revision(
-        config.encoder, config.encoder_revision, encoder=encoder, what=f"the features of {run}"
-    )
-    return Session(
-        model.to(device),
-        encoder=encoder,
-        tokenizer=load_tokenizer(config.decoder, base=folder),
-        settings=settings,
-        bridge=make_bridge(settings.bridge, encoder=encoder, run=folder).to(device),
-        name=str(run),
-    )
+    place, kind = find_model(run)
+    stored = read_sampling(place) if place.is_dir() else None
+    if sampling is not None and stored is not None:
+        raise RunError(
+            f"{run} says itself which frames are looked at (sampling.json), so another sampling "
+            f"has no effect",
+            hint="Leave --num-frames, --fps and their like out.",
+        )
+    if kind == "image-llm":
+        made = load_image_llm(place, device=device, settings=pictures)
+        spec = sampling or stored or SamplingSpec()
+        shown = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
+        return Session(
+            FrameReader(made, sampling=spec, name=str(run)),
+            fingerprint=_fingerprint(made.path, shown),
+        )
+    if pictures is not None:
+        raise RunError(
+            f"{run} reads features of frames, so picture settings have no effect",
+            hint="Leave --tiles and --frame-tokens out.",
+        )
+    settings = {name: (place / name).read_text(encoding="utf-8") for name in SETTINGS_FILES}
+    return Session(load_track_reader(run, device=device), fingerprint=_fingerprint(place, settings))
+
+
+def _fingerprint(folder: Path, settings: dict[str, Any]) -> str:
+    return fingerprint({"weights": weight_fingerprint(str(folder)), "settings": settings})

@@ -1,0 +1,70 @@
+"""`textreel predict`: a file of questions in, a file of answers out; safe to kill."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from textreel.cli.loading import (
+    Device,
+    FrameTokens,
+    MaxNewTokens,
+    Model,
+    Tiles,
+    open_session,
+)
+from textreel.cli.output import JsonOption, emit
+from textreel.cli.progress import Display
+from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
+from textreel.cli.words import count_all
+
+
+def predict(
+    model: Model,
+    questions: Annotated[
+        Path, typer.Argument(metavar="IN.JSONL", help='Lines {"video", "question", "options"}.')
+    ],
+    answers: Annotated[Path, typer.Argument(metavar="OUT.JSONL", help="Takes the answers.")],
+    max_bad: Annotated[
+        str, typer.Option(metavar="N|N%", help="Lines that may fail; more is exit code 3.")
+    ] = "0",
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Only part I of N, from 0; for many machines.")
+    ] = "0/1",
+    max_new_tokens: MaxNewTokens = 32,
+    num_frames: NumFrames = None,
+    fps: Fps = None,
+    max_frames: MaxFrames = None,
+    start_s: StartS = None,
+    end_s: EndS = None,
+    tiles: Tiles = False,
+    frame_tokens: FrameTokens = None,
+    device: Device = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Answer every line of IN.JSONL; the same command goes on after a kill."""
+    from textreel.data.shards import parse_shard
+    from textreel.serve.predict import PredictSettings
+    from textreel.serve.predict import predict as answer_all
+    from textreel.serve.question_lines import read_question_lines
+
+    part = parse_shard(shard)
+    read_question_lines(questions)  # a missing file is told before a model is loaded
+    session = open_session(
+        model,
+        device=device,
+        tiles=tiles,
+        frame_tokens=frame_tokens,
+        num_frames=num_frames,
+        fps=fps,
+        max_frames=max_frames,
+        start_s=start_s,
+        end_s=end_s,
+    )
+    settings = PredictSettings(max_new_tokens=max_new_tokens, max_bad=max_bad, shard=part)
+    with Display() as display:
+        report = answer_all(session, questions, answers, settings, show=display.update)
+    lines = [f"{report.lines} lines -> {report.output} ({report.reused} from an earlier run)"]
+    if report.bad:
+        lines.append(f"bad: {count_all(report.bad)}; see {report.quarantine}")
+    emit(report, as_json=as_json, text="\n".join(lines))
