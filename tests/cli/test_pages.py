@@ -33,6 +33,7 @@ def test_a_text_file_becomes_pages(text_file: Path, capsys) -> None:
         ["--layout", "published", "--words", "90"],
         ["--visual-tokens", "300", "--tokens-per-page", "99"],
         ["--format", "webp", "--characters", "200"],
+        ["--jitter", "font_px=12:26", "--jitter", "line_spacing=1:1.5", "--jitter", "contrast=90"],
     ],
 )
 def test_layouts_and_budgets(text_file: Path, capsys, options: list[str]) -> None:
@@ -57,6 +58,10 @@ def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None
     ("options", "message"),
     [
         (["--size", "448"], "--size '448' is not of the form WIDTHxHEIGHT"),
+        (["--jitter", "font_px=12"], "--jitter 'font_px' with 1 numbers is not known"),
+        (["--jitter", "colour=1:2"], "--jitter 'colour' with 2 numbers is not known"),
+        (["--jitter", "font_px=a:b"], "needs a value of kind span"),
+        (["--jitter", "font_px=30:20"], "jitter of font_px from 30 to 20: nothing between"),
         (["--layout", "fancy"], "layout 'fancy' is none of fit, published"),
         (["--format", "gif"], "pictures of kind 'gif' are not written"),
         (["--font", "none.ttf"], "font none.ttf cannot be read"),

@@ -7,11 +7,13 @@ import typer
 
 from textreel.cli.errors import OptionError
 from textreel.cli.output import JsonOption, emit
+from textreel.cli.pairs import read_pairs
 from textreel.cli.words import count_all
 
 if TYPE_CHECKING:
     from textreel.data.quarantine import Quarantine
     from textreel.synth.pages.export_records import PagesReport
+    from textreel.synth.pages.jitter import Jitter
     from textreel.synth.pages.settings import PageSettings
 
 
@@ -48,6 +50,12 @@ def synth_pages(
         bool,
         typer.Option("--draw-codes", help="Draw characters without a font as their codes."),
     ] = False,
+    jitter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=A:B", help="font_px, margin_px, line_spacing; contrast=A; seed=N."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="png or webp.")] = "png",
     max_bad: Annotated[
         str, typer.Option(metavar="N", help="How many may be set aside: 20, or 1%.")
@@ -62,7 +70,8 @@ def synth_pages(
     values = {"font_px": font_px, "margin_px": margin_px, "words": words, "characters": characters}
     values |= {"visual_tokens": visual_tokens, "tokens_per_page": tokens_per_page}
     settings = _settings(layout, size, values | {"missing": "code" if draw_codes else "refuse"})
-    drawer = PageDrawer.of_fonts(settings, tuple(map(open_font, font or ())))
+    fonts = tuple(map(open_font, font or ()))
+    drawer = PageDrawer.of_fonts(settings, fonts, jitter=_jitter(jitter))
     picture: Any = format  # whatever was typed: the writer checks it
     quarantine = _fresh_quarantine(out, max_bad)
     report = export_records(read_texts(texts), out, drawer, format=picture, quarantine=quarantine)
@@ -98,6 +107,31 @@ def _settings(layout: str, size: str, values: dict[str, Any]) -> "PageSettings":
             values["words"] = base["words"]
         return PageSettings.from_json(base | values)
     return PageSettings.from_json(PageSettings().to_json() | {"layout": layout} | values)
+
+
+def _jitter(given: list[str] | None) -> "Jitter | None":
+    from textreel.synth.pages.jitter import Jitter
+
+    if not given:
+        return None
+    values: dict[str, Any] = {}
+    for name, span in read_pairs(given, option="--jitter", kind=_span).items():
+        if name in ("contrast", "seed") and len(span) == 1:
+            values[name] = int(span[0])
+        elif name in ("font_px", "margin_px") and len(span) == 2:
+            values[name] = (int(span[0]), int(span[1]))
+        elif name == "line_spacing" and len(span) == 2:
+            values[name] = (span[0], span[1])
+        else:
+            raise OptionError(
+                f"--jitter {name!r} with {len(span)} numbers is not known",
+                hint="font_px=12:26, margin_px=8:40, line_spacing=0.9:1.4, contrast=100 or seed=1",
+            )
+    return Jitter(**values)
+
+
+def _span(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(":")))
 
 
 def _fresh_quarantine(out: Path, max_bad: str) -> "Quarantine":

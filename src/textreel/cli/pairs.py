@@ -31,5 +31,7 @@ def read_pairs(
         try:
             pairs[name] = kind(value)
         except ValueError as error:
-            raise OptionError(f"{option} {text!r} needs a value of kind {kind.__name__}") from error
+            raise OptionError(
+                f"{option} {text!r} needs a value of kind {kind.__name__.strip('_')}"
+            ) from error
     return pairs

@@ -9,7 +9,7 @@ importing Matplotlib. No font file is ours.
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -124,25 +124,34 @@ def font_folders() -> list[Path]:
     return [folder for folder in found if folder.is_dir()]
 
 
-def machine_fonts(folders: Iterable[Path] | None = None) -> Iterator[FontFile]:
-    """Yield the fonts of this machine, plain ones first, then by name; unusable ones are logged.
+def machine_fonts(folders: Iterable[Path] | None = None) -> tuple[FontFile, ...]:
+    """Return the fonts of this machine, plain ones first, then by name; unusable ones are logged.
+
+    A folder is searched once per process.
 
     Args:
         folders: where to look, with all folders below; None: `font_folders()`.
     """
+    return _fonts_below(tuple(font_folders() if folders is None else folders))
+
+
+@lru_cache(maxsize=4)
+def _fonts_below(folders: tuple[Path, ...]) -> tuple[FontFile, ...]:
     paths = {
         path.resolve()
-        for folder in (font_folders() if folders is None else folders)
+        for folder in folders
         for path in folder.rglob("*")
         if path.suffix.lower() in _ENDINGS
     }
+    found = []
     for path in sorted(paths, key=_preference):
         if any(word in path.name.lower() for word in _NEVER):
             continue
         try:
-            yield open_font(path)
+            found.append(open_font(path))
         except FontError as error:
             _log.info("font left out: %s", error)
+    return tuple(found)
 
 
 def _preference(path: Path) -> tuple[int, str, str]:
