@@ -82,7 +82,7 @@ def _the_next_commands_run(result: DemoResult, capsys) -> None:
     assert answer["text"] == first["options"][first["chosen"]]
     assert look[:4] == ["textreel", "ask", IMAGE_LLM, "YOUR_VIDEO.mp4"]
     model = save_image_llm(Path("image-llm"))  # of that class, tiny: nothing is downloaded here
-    shutil.copy(result.videos / f"{first['video']}.mp4", "YOUR_VIDEO.mp4")
+    shutil.copy(result.videos / first["video"], "YOUR_VIDEO.mp4")
     assert run(["ask", str(model), *look[3:], "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["encoder"], len(answer["frame_times_s"])) == ("image-llm", 8)

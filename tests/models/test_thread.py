@@ -20,8 +20,17 @@ def changed(batch, at: int, token: int):
     return replace(batch, input_ids=ids)
 
 
-@pytest.mark.parametrize("adapter", ["none", "gated", "lora"])
-@pytest.mark.parametrize("family", FAMILIES)
+QUICK = {("llama", "gated"), ("gemma3", "none")}
+
+
+@pytest.mark.parametrize(
+    ("family", "adapter"),
+    [
+        pytest.param(family, adapter, marks=() if (family, adapter) in QUICK else pytest.mark.slow)
+        for family in FAMILIES
+        for adapter in ("none", "gated", "lora")
+    ],
+)
 def test_a_thread_answers_as_whole_prompts_do(family: str, adapter: str) -> None:
     model = make_model(family, adapter=adapter)
     batch = row_of(make_batch(targets=False), 0)

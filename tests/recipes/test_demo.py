@@ -215,7 +215,7 @@ def test_the_memory_is_kept_for_the_memory_bridge_only(result: DemoResult, tmp_p
         run = tmp_path / bridge.name
         save_recipe_run(run, model, settings.recipe, bridge=bridge, memory=memory)
         assert (run / "memory.safetensors").exists() == (bridge.name == "memory")
-        assert load(run).settings.bridge == bridge
+        assert load(run).reader.settings.bridge == bridge
 
 
 def test_peak_memory_is_in_mib(monkeypatch: pytest.MonkeyPatch) -> None:

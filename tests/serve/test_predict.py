@@ -109,6 +109,16 @@ def test_a_line_is_answered_again_when_it_or_its_video_changed(session, home: Pa
     assert predict(session, source, target, SETTINGS).answered == 1
 
 
+def test_a_new_line_among_the_others_is_answered_alone(session: Session, home: Path) -> None:
+    rows = lines_of(3)
+    source, target = write(home / "grown.jsonl", rows), home / "grown-out.jsonl"
+    predict(session, source, target, SETTINGS)
+    rows.insert(1, {"id": "new", "video": "two.mp4", "question": "what moves ?"})
+    report = predict(session, write(source, rows), target, SETTINGS)
+    assert (report.reused, report.answered) == (3, 1)
+    assert [row["id"] for row in read(target)] == ["q0", "new", "q1", "q2"]
+
+
 def test_bad_videos_are_counted_and_keep_their_place(session: Session, home: Path) -> None:
     rows = lines_of(4)
     rows[2]["video"] = "gone.mp4"
@@ -161,17 +171,19 @@ def test_a_line_that_asks_nothing_is_told_before_anything_is_opened(
 
 
 def test_bad_lines_that_are_allowed_keep_their_place(session: Session, home: Path) -> None:
-    source = write(home / "holes.jsonl", [lines_of(1)[0], "", lines_of(2)[1]])
+    same = json.dumps(lines_of(1)[0])
+    source = write(home / "holes.jsonl", [same, "", lines_of(2)[1], same])
     report = predict(
         session,
         source,
         home / "holes-out.jsonl",
-        PredictSettings(max_new_tokens=2, max_bad=1),
+        PredictSettings(max_new_tokens=2, max_bad=2),
     )
     found = read(report.output)
-    assert [row["id"] for row in found] == ["q0", "line 2", "q1"]
+    assert [row["id"] for row in found] == ["q0", "line 2", "q1", "q0"]
     assert found[1]["error"]["type"] == "LineError"
-    assert report.bad == {"LineError": 1}
+    assert "the id 'q0' is that of line 1" in found[3]["error"]["message"]
+    assert report.bad == {"LineError": 2}
 
 
 def test_files_that_hold_no_questions(tmp_path: Path) -> None:

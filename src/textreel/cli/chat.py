@@ -4,6 +4,7 @@ Answers go to stdout as they are written; what was looked at, and mistakes, go t
 terminal a mistake is told and the conversation goes on; through a pipe the first one ends it.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -82,7 +83,8 @@ def _lines(terminal: bool) -> Iterator[str]:
     if not terminal:
         yield from (line.strip() for line in sys.stdin if line.strip())
         return
-    import readline  # noqa: F401 - gives `input` a history and arrow keys
+    with contextlib.suppress(ImportError):  # there is none on Windows
+        import readline  # noqa: F401 - gives `input` a history and arrow keys
 
     while True:
         try:

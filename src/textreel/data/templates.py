@@ -84,4 +84,5 @@ IMAGE_CHAT = PromptTemplate(
 )
 """Image-LLMs as they are, in their own chat template: pictures first, then the question."""
 
-TEMPLATES = {t.name: t for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TINY, IMAGE_CHAT)}
+TEMPLATES = {t.name: t for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TINY)}
+"""Those that a recipe may name."""

@@ -46,8 +46,10 @@ class QuestionLine:
 
     def key(self) -> str:
         """Return a name that changes with the question and with the content of its video."""
+        if self.fault is not None:
+            return f"bad line {self.number}"
         content = content_hash(self.video) if self.video.is_file() else None
-        return f"{self.number} {fingerprint([self.fields, content])}"
+        return f"{self.id} {fingerprint([self.fields, content])}"
 
 
 def read_question_lines(path: Path) -> list[QuestionLine]:

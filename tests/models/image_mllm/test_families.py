@@ -9,7 +9,10 @@ import torch
 from tests.models.image_mllm.composites import composite
 from tests.models.image_mllm.conftest import Make
 from tests.models.image_mllm.tiny_image_llms import KINDS
+from textreel.data.frame_collate import FrameCollator
+from textreel.data.prompt import Turn
 from textreel.models.errors import BatchError, DecoderUnsupportedError, ModelConfigError
+from textreel.models.image_mllm.batch import FrameBatch
 from textreel.models.image_mllm.families import FAMILIES, find_family
 from textreel.models.image_mllm.pictures import PictureReader, PictureSettings
 
@@ -19,8 +22,8 @@ QUICK = ("idefics3", "qwen2_5_vl")
 TILED = ("idefics3", "smolvlm", "llava_next", "llava_onevision", "internvl")
 
 
-def families(*names: str) -> list:
-    marked = [pytest.param(k, marks=() if k in QUICK else pytest.mark.slow) for k in names]
+def families(*names: str, quick: tuple[str, ...] = QUICK) -> list:
+    marked = [pytest.param(k, marks=() if k in quick else pytest.mark.slow) for k in names]
     assert marked
     return marked
 
@@ -47,12 +50,27 @@ def vectors_given(model, ids, pixels) -> int:
     return found.numel() // found.shape[-1]
 
 
+def random_text(random: Random) -> str:
+    letters = "abc DEF\n.é漢🙂?!:-"
+    return ("".join(random.choices(letters, k=random.randint(1, 40)))).strip() or "?"
+
+
+def random_record(made, shown, random: Random) -> FrameBatch:
+    """A conversation of one or two questions about the pictures, as the model is given it."""
+    collator = FrameCollator(made.tokenizer, made.model.family)
+    turns = [
+        Turn(task="open", question=random_text(random), answer_text=random_text(random))
+        for _ in range(random.randint(1, 2))
+    ]
+    prompt = collator.write("record", turns=turns, pictures=shown)
+    return collator.collate([(collator.encode(prompt), shown)])
+
+
 def check_random_prompts(made, count: int, seed: int) -> None:
     random = Random(seed)
     for _ in range(count):
         shown = made.reader.read(pictures(random, random.randint(1, 4)))
-        text = "".join(f"frame {i}: {words}" for i, words in enumerate(shown.words))
-        ids = torch.tensor([made.tokenizer(text, add_special_tokens=False)["input_ids"]])
+        ids = random_record(made, shown, random).input_ids
         model = made.model
         in_prompt = int((ids == model.family.image_token_id).sum())
         assert in_prompt == shown.num_tokens == sum(shown.counts)

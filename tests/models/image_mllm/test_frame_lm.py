@@ -48,7 +48,7 @@ def plain_logits(made, batch: FrameBatch) -> torch.Tensor:
     return model(input_ids=batch.input_ids, **inputs).logits
 
 
-@pytest.mark.parametrize("kind", families(*KINDS))
+@pytest.mark.parametrize("kind", families(*KINDS, quick=("qwen2_5_vl",)))
 def test_the_loss_is_that_of_the_answers_in_any_batch(kind: str, image_llm: Make) -> None:
     made = image_llm(kind)
     collator, rows = samples(made, 3, answer="it moves")
@@ -70,7 +70,7 @@ def test_the_loss_is_that_of_the_answers_in_any_batch(kind: str, image_llm: Make
     assert made.model.loss(together).detach().item() == pytest.approx(total / count, rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", families(*KINDS))
+@pytest.mark.parametrize("kind", families(*KINDS, quick=("qwen2_5_vl",)))
 def test_words_are_those_of_the_models_own_generation(kind: str, image_llm: Make) -> None:
     made = image_llm(kind)
     collator, rows = samples(made, 3)
@@ -104,7 +104,7 @@ def test_words_are_those_of_the_models_own_generation(kind: str, image_llm: Make
     assert streamed == alone
 
 
-@pytest.mark.parametrize("kind", families(*KINDS))
+@pytest.mark.parametrize("kind", families(*KINDS, quick=("qwen2_5_vl",)))
 def test_scores_are_those_of_whole_prompts(kind: str, image_llm: Make) -> None:
     made = image_llm(kind)
     collator, rows = samples(made, 2)
@@ -135,7 +135,7 @@ def test_scores_are_those_of_whole_prompts(kind: str, image_llm: Make) -> None:
         assert alone.num_tokens.tolist() == [len(option) for option in of_row]
 
 
-@pytest.mark.parametrize("kind", families(*KINDS))
+@pytest.mark.parametrize("kind", families(*KINDS, quick=("qwen2_5_vl",)))
 def test_a_thread_reads_only_what_is_new_and_answers_the_same(kind: str, image_llm: Make) -> None:
     made = image_llm(kind)
     collator = FrameCollator(made.tokenizer, made.model.family)
@@ -160,6 +160,19 @@ def test_a_thread_reads_only_what_is_new_and_answers_the_same(kind: str, image_l
         last = row.video_end
     assert reused[0] == 0
     assert all(count >= last for count in reused[1:])  # the pictures are never read again
+
+
+@pytest.mark.parametrize("kind", families(*KINDS, quick=("qwen2_5_vl",)))
+def test_rows_without_pictures_may_share_a_batch(kind: str, image_llm: Make) -> None:
+    made = image_llm(kind)
+    collator, rows = samples(made, 2, answer="it moves")
+    turn = Turn(task="open", question="and without ?", answer_text="nothing")
+    blind = (collator.encode(collator.write("blind", turns=[turn], pictures=None)), None)
+    with torch.no_grad():
+        mixed, index = made.model.token_losses(collator.collate([rows[0], blind, rows[1]]))
+        for number, row in enumerate([rows[0], blind, rows[1]]):
+            alone, _ = made.model.token_losses(collator.collate([row]))
+            torch.testing.assert_close(mixed[index == number], alone, rtol=1e-3, atol=1e-4)
 
 
 def test_a_stop_ends_an_answer_and_is_left_out(image_llm: Make) -> None:

@@ -37,6 +37,18 @@ def test_a_folder_is_loaded_with_its_own_name(whole: Path) -> None:
     assert "image" in made.tokenizer.chat_template
 
 
+def test_what_is_saved_can_be_loaded_and_shown_to_others(whole: Path, tmp_path: Path) -> None:
+    made = load_image_llm(whole)
+    with torch.no_grad():
+        made.model.model.lm_head.weight.mul_(2)
+    made.save_pretrained(tmp_path / "tuned")
+    again = load_image_llm(tmp_path / "tuned")
+    assert again.tokenizer.chat_template == made.tokenizer.chat_template
+    assert again.reader.processor.to_dict() == made.reader.processor.to_dict()
+    for one, other in zip(made.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_half_precision_is_widened_where_a_processor_would_be_slow(folder: Path) -> None:
     model = load_image_llm(folder).model.model
     model.half().save_pretrained(folder)

@@ -45,6 +45,15 @@ class ImageLLM:
     name: str
     path: Path
 
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write everything that `load_image_llm` reads: an image-LLM like the one loaded.
+
+        Each part is written by transformers, the weights last: before that the folder is no model.
+        """
+        self.tokenizer.save_pretrained(directory)
+        self.reader.processor.save_pretrained(directory)
+        self.model.save_pretrained(directory)
+
 
 def load_image_llm(
     name_or_path: str | Path,
