@@ -191,7 +191,7 @@ def test_what_is_allowed_stays_allowed(name: str, text: str) -> None:
     assert [line for rule in RULES for line in rule(as_source(name, text))] == []
 
 
-DISTRIBUTIONS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub"}
+DISTRIBUTIONS = {"fontTools": "fonttools", "PIL": "pillow", "huggingface_hub": "huggingface-hub"}
 """Import name to distribution name, where they differ."""
 
 

@@ -12,6 +12,7 @@ import typer
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
 from textreel.cli.chat import chat
+from textreel.cli.data import data
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
 from textreel.cli.env import show_env
@@ -37,6 +38,7 @@ app.command("train")(train)
 app.command("bench")(bench)
 app.command("env")(show_env)
 app.add_typer(synth)
+app.add_typer(data)
 app.add_typer(media)
 app.add_typer(encode)
 

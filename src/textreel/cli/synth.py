@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from textreel.cli.output import JsonOption, emit, say
+from textreel.cli.pages import synth_pages
 from textreel.cli.progress import Display
 
 synth = typer.Typer(
@@ -59,3 +60,6 @@ def synth_tiny(
     build_tiny(out, seed=seed, show=say)
     built = {name: str(out / name) for name in ("towers", "decoder", "run")}
     emit(built, as_json=as_json, text="\n".join(f"{name:<8}{at}" for name, at in built.items()))
+
+
+synth.command("pages")(synth_pages)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-PartKind = Literal["text", "image", "video", "audio", "textual_video"]
+PartKind = Literal["text", "image", "video", "audio", "textual_video", "pages"]
 Role = Literal["system", "user", "assistant"]
 VALUE_KEY: dict[PartKind, str] = {
     "text": "text",
@@ -20,6 +20,7 @@ VALUE_KEY: dict[PartKind, str] = {
     "video": "path",
     "audio": "path",
     "textual_video": "id",
+    "pages": "text",
 }
 """Where each kind of part keeps its value in JSON."""
 
@@ -45,7 +46,8 @@ class Part:
 
     Attributes:
         kind: what it is.
-        value: the text; the path of a picture, video or sound; the id of a textual video.
+        value: the text; the path of a picture, video or sound; the id of a textual video; the
+            long text that pages show.
         start_s: first second to look at, for a video or sound; None: from the start.
         end_s: second to stop before; None: to the end.
     """

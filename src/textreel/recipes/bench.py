@@ -202,6 +202,12 @@ def _encode() -> BenchReport:
     return run_bench_encode()
 
 
+def _pages() -> BenchReport:
+    from textreel.recipes.bench_pages import run_bench_pages
+
+    return run_bench_pages()
+
+
 def _talk() -> BenchReport:
     from textreel.recipes.bench_talk import run_bench_talk
 
@@ -213,6 +219,7 @@ BENCHES: dict[str, Callable[[], BenchReport]] = {
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
+    "pages": _pages,
     "talk": _talk,
 }
 """Every bench by name; what each compares stands in its own module's header."""

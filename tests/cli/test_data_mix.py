@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from textreel.cli.app import run
+from textreel.cli.errors import OptionError
+from textreel.cli.pairs import read_pairs
+
+PAPER = "Below is a paper. Memorize the paper and answer my question after the paper.\n The paper "
+PAPER += "begins. \n {} \n Now the paper ends. \nWhat is number {} about?"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    papers = [
+        {"instruction": PAPER.format(f"The number {n} has properties. " * 30, n), "output": "It."}
+        for n in range(6)
+    ]
+    papers.append({"instruction": "Name three fruits.", "output": "a b c"})
+    Path("papers.json").write_text(json.dumps(papers))
+    videos = [{"q": f"Who is {n}?", "a": "A cat.", "video_id": f"v{n}"} for n in range(9)]
+    Path("videos.json").write_text(json.dumps(videos))
+    return tmp_path
+
+
+SOURCES = ["--source", "longalpaca=papers.json", "--source", "video-chatgpt=videos.json"]
+
+
+def test_a_mix_is_made_drawn_and_exported(folder: Path, capsys) -> None:
+    ratio = ["--ratio", "longalpaca=1", "--ratio", "video-chatgpt=2", "--total", "9"]
+    assert run(["data", "mix", *SOURCES, *ratio, "--out", "mix"]) == 0
+    assert capsys.readouterr().out == (
+        "mix: 9 samples, seed 0\n"
+        "  longalpaca: 3 of 6 different samples (7 rows, 0 seen before; set aside: 1 no document)\n"
+        "  video-chatgpt: 6 of 9 different samples (9 rows, 0 seen before)\n"
+    )
+    size = ["--size", "200x160", "--font-px", "12", "--margin-px", "8"]
+    assert run(["synth", "pages", "mix", "--out", "pages", *size, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["files"]["texts"], made["without_pages"], made["bad"]) == (3, 6, {})
+    export = ["data", "export", "mix", "--to", "llava", "--out", "llava.json"]
+    assert run([*export, "--pictures", "pages"]) == 0
+    pictures = made["files"]["pages"]
+    assert capsys.readouterr().out == f"llava.json: 9 records, {pictures} pictures, 6 videos\n"
+    rows = json.loads(Path("llava.json").read_text())
+    assert sum("video" in row for row in rows) == 6
+    assert all(Path(path).is_file() for row in rows for path in row.get("image", []))
+    assert run(["data", "diversity", "mix", "--clusters", "4"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "4 clusters by hashed n-grams"
+    assert {line.split(":")[0].strip() for line in told[1:]} == {"longalpaca", "video-chatgpt"}
+
+
+def test_a_mix_in_json_lists_licences(folder: Path, capsys) -> None:
+    options = ["--source", "mine=papers.json", "--fields", "mine=instruction,output,output"]
+    options += ["--licence", "mine=CC0-1.0", "--take", "mine=6", "--seed", "3", "--out", "mix"]
+    assert run(["data", "mix", *options, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["samples"], made["seed"]) == (6, 3)
+    assert made["sources"][0]["licences"] == {"CC0-1.0": 6}
+    assert made["sources"][0]["corpus"] == "fields"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "say once how many samples to take: --preset, --take or --ratio (given: none)"),
+        (["--take", "longalpaca=1", "--preset", "t2vid-30k"], "(given: --preset, --take)"),
+        (["--preset", "t2vid"], "there is no preset 't2vid'"),
+        (["--take", "longalpaca=1", "--total", "2"], "--total goes with --ratio or --preset"),
+        (["--ratio", "longalpaca=1"], "--ratio needs --total"),
+        (["--preset", "t2vid-30k"], "but numbers for longalpaca, longqlora, sharegemini, video-"),
+        (["--take", "longalpaca"], "--take 'longalpaca' is not of the form NAME=VALUE"),
+        (["--take", "longalpaca=many"], "needs a value of kind int"),
+        (
+            ["--take", "longalpaca=1", "--take", "video-chatgpt=1", "--as", "x=records"],
+            "--as for x, which is no --source",
+        ),
+        (
+            ["--take", "longalpaca=1", "--take", "video-chatgpt=1", "--fields", "longalpaca=a,b"],
+            "--fields longalpaca: three names are needed, got 2",
+        ),
+        (["--take", "longalpaca=7", "--take", "video-chatgpt=1"], "has 6 different samples"),
+    ],
+)
+def test_options_that_say_nothing_clear_are_refused(
+    folder: Path, capsys, options: list[str], message: str
+) -> None:
+    assert run(["data", "mix", *SOURCES, *options, "--out", "mix"]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("mix").exists()
+
+
+def test_pairs_are_read_in_order() -> None:
+    assert list(read_pairs(["b=1", "a=2"], option="--x", kind=int).items()) == [("b", 1), ("a", 2)]
+    with pytest.raises(OptionError, match="--x names 'a' twice"):
+        read_pairs(["a=1", "a=2"], option="--x", kind=int)
+
+
+def test_an_export_needs_the_pages(folder: Path, capsys) -> None:
+    assert run(["data", "mix", *SOURCES[:2], "--take", "longalpaca=2", "--out", "mix"]) == 0
+    assert run(["data", "export", "mix", "--to", "minicpm", "--out", "x.json"]) == 2
+    assert "there are no pictures of them in any folder: none was named" in capsys.readouterr().err
+
+
+def test_a_file_that_holds_no_records_is_named(folder: Path, capsys) -> None:
+    assert run(["data", "diversity", "papers.json"]) == 2
+    assert "papers.json line 1 is no record: a record has no id" in capsys.readouterr().err

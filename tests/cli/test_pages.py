@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from textreel.cli.app import run
+
+TEXT = "A text with some words in it. " * 40
+
+
+@pytest.fixture
+def text_file(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = Path("book.txt")
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def test_a_text_file_becomes_pages(text_file: Path, capsys) -> None:
+    assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "60"]) == 0
+    files = sorted(path.name for path in Path("pages/book").iterdir())
+    assert files[0] == "page-00000.png"
+    assert capsys.readouterr().out == f"pages: {len(files)} pages of 1 texts\n"
+    assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "60"]) == 0
+    assert "(1 texts were there)" in capsys.readouterr().out
+    assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "50"]) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--layout", "published"],
+        ["--layout", "published", "--words", "90"],
+        ["--visual-tokens", "300", "--tokens-per-page", "99"],
+        ["--format", "webp", "--characters", "200"],
+        ["--jitter", "font_px=12:26", "--jitter", "line_spacing=1:1.5", "--jitter", "contrast=90"],
+    ],
+)
+def test_layouts_and_budgets(text_file: Path, capsys, options: list[str]) -> None:
+    assert run(["synth", "pages", "book.txt", "--out", "pages.tar", *options, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"]["texts"] == 1
+    assert Path("pages.tar").stat().st_size > report["files"]["num_bytes"] > 0
+
+
+def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None:
+    text_file.write_text("private \ue000", encoding="utf-8")
+    options = ["synth", "pages", "book.txt", "--out", "pages"]
+    assert run(options) == 3
+    assert "1 of 1 samples are bad, 1% allowed: 1 no font" in capsys.readouterr().err
+    assert run([*options, "--max-bad", "1"]) == 0
+    assert "set aside: 1 no font" in capsys.readouterr().out
+    assert len(Path("pages.quarantine.jsonl").read_text().splitlines()) == 1
+    assert run(["synth", "pages", "book.txt", "--out", "coded", "--draw-codes"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "448"], "--size '448' is not of the form WIDTHxHEIGHT"),
+        (["--jitter", "font_px=12"], "--jitter 'font_px' with 1 numbers is not known"),
+        (["--jitter", "colour=1:2"], "--jitter 'colour' with 2 numbers is not known"),
+        (["--jitter", "font_px=a:b"], "needs a value of kind span"),
+        (["--jitter", "font_px=30:20"], "jitter of font_px from 30 to 20: nothing between"),
+        (["--layout", "fancy"], "layout 'fancy' is none of fit, published"),
+        (["--format", "gif"], "pictures of kind 'gif' are not written"),
+        (["--font", "none.ttf"], "font none.ttf cannot be read"),
+        (["--visual-tokens", "9"], "visual_tokens and tokens_per_page go together"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    text_file: Path, capsys, options: list[str], message: str
+) -> None:
+    assert run(["synth", "pages", "book.txt", "--out", "pages", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_text_of_another_encoding_is_named(text_file: Path, capsys) -> None:
+    text_file.write_bytes(b"caf\xe9")
+    assert run(["synth", "pages", "book.txt", "--out", "pages"]) == 2
+    assert "book.txt is no UTF-8 text: unexpected end of data at byte 3" in capsys.readouterr().err

@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from textreel.data.record import Message, Part, Record
+from textreel.data.shapes import ShapeError, turns_of, write_shape
+
+
+def text(value: str) -> Part:
+    return Part(kind="text", value=value)
+
+
+ANSWER = Message(role="assistant", parts=(text("Chess."),))
+PAGES = Record(
+    id="p1",
+    messages=(
+        Message(role="user", parts=(Part(kind="pages", value="long"), text("What?"))),
+        ANSWER,
+    ),
+)
+VIDEO = Record(
+    id="v1",
+    messages=(
+        Message(role="user", parts=(Part(kind="video", value="a/cat.mp4"), text("What?"))),
+        ANSWER,
+    ),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pages" / "p1").mkdir(parents=True)
+    for number in (1, 0):
+        (tmp_path / "pages" / "p1" / f"page-0000{number}.png").touch()
+    (tmp_path / "pages" / "p1" / "notes.txt").touch()
+    return tmp_path / "pages"
+
+
+def rows(path: Path, *, as_list: bool) -> list:
+    content = path.read_text(encoding="utf-8")
+    return json.loads(content) if as_list else [json.loads(line) for line in content.splitlines()]
+
+
+def pictures(folder: Path) -> list[str]:
+    return [str(folder / "p1" / f"page-0000{number}.png") for number in (0, 1)]
+
+
+def shown(folder: Path, shape: str, *records: Record) -> list:
+    out = folder.parent / f"{shape}.json"
+    report = write_shape(records, out, shape=shape, pictures=[folder])
+    assert report.records == len(records)
+    return rows(out, as_list=shape in {"minicpm", "llava", "sharegpt"})
+
+
+def test_minicpm_names_every_picture(folder: Path) -> None:
+    assert shown(folder, "minicpm", PAGES) == [
+        {
+            "id": "p1",
+            "image": dict(zip(("<image_00>", "<image_01>"), pictures(folder), strict=True)),
+            "conversations": [
+                {"role": "user", "content": "<image_00>\n<image_01>\nWhat?"},
+                {"role": "assistant", "content": "Chess."},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(("shape", "key"), [("messages", "path"), ("qwen-vl", "image")])
+def test_messages_have_typed_parts(folder: Path, shape: str, key: str) -> None:
+    seen = [{"type": "image", key: path} for path in pictures(folder)]
+    video_key = "path" if shape == "messages" else "video"
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "Chess."}]}
+    asked = {"type": "text", "text": "What?"}
+    assert shown(folder, shape, PAGES, VIDEO) == [
+        {"id": "p1", "messages": [{"role": "user", "content": [*seen, asked]}, answer]},
+        {
+            "id": "v1",
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "video", video_key: "a/cat.mp4"}, asked],
+                },
+                answer,
+            ],
+        },
+    ]
+
+
+def said(human: str) -> list[dict]:
+    return [{"from": "human", "value": human}, {"from": "gpt", "value": "Chess."}]
+
+
+def test_llava_and_sharegpt_mark_media_in_the_text(folder: Path) -> None:
+    for_pages, for_video = said("<image>\n<image>\nWhat?"), said("<video>\nWhat?")
+    assert shown(folder, "llava", PAGES, VIDEO) == [
+        {"id": "p1", "conversations": for_pages, "image": pictures(folder)},
+        {"id": "v1", "conversations": for_video, "video": "a/cat.mp4"},
+    ]
+    assert shown(folder, "sharegpt", PAGES, VIDEO) == [
+        {"id": "p1", "conversations": for_pages, "images": pictures(folder)},
+        {"id": "v1", "conversations": for_video, "videos": ["a/cat.mp4"]},
+    ]
+
+
+def test_internvl_numbers_pictures(folder: Path) -> None:
+    assert shown(folder, "internvl", PAGES, VIDEO) == [
+        {
+            "id": "p1",
+            "conversations": said("Image-1: <image>\nImage-2: <image>\nWhat?"),
+            "image": pictures(folder),
+        },
+        {"id": "v1", "conversations": said("<video>\nWhat?"), "video": "a/cat.mp4"},
+    ]
+
+
+def test_a_video_with_frames_is_its_frames(folder: Path) -> None:
+    (folder / "cat").mkdir()
+    (folder / "cat" / "0.jpg").touch()
+    assert shown(folder, "minicpm", VIDEO)[0]["image"] == {"<image_00>": str(folder / "cat/0.jpg")}
+
+
+def test_no_records_are_an_empty_list(folder: Path) -> None:
+    assert shown(folder, "llava") == []
+
+
+def test_what_has_no_form_is_refused_by_name(folder: Path) -> None:
+    out = folder.parent / "out.json"
+
+    def refuse(record: Record, message: str, *, shape: str = "messages") -> None:
+        with pytest.raises(ShapeError, match=message):
+            write_shape([record], out, shape=shape, pictures=[folder])
+        assert not out.exists()
+
+    refuse(
+        VIDEO, r"v1 shows the video a/cat.mp4; MiniCPM's map holds pictures only", shape="minicpm"
+    )
+    refuse(PAGES, r"shape 'x' is none of minicpm", shape="x")
+    other = Record(id="p2", messages=PAGES.messages)
+    refuse(other, "record p2 has pages, and there are no pictures of them in")
+    timed = Part(kind="video", value="c.mp4", start_s=1.0)
+    refuse(Record(id="t", messages=(Message(role="user", parts=(timed,)),)), "looks at seconds 1.0")
+    sound = Part(kind="audio", value="c.wav")
+    refuse(
+        Record(id="s", messages=(Message(role="user", parts=(sound,)),)), "a part of kind 'audio'"
+    )
+    two = Message(role="user", parts=(*VIDEO.messages[0].parts, *PAGES.messages[0].parts))
+    refuse(Record(id="p1", messages=(two,)), "shows 1 videos and 2 pictures", shape="internvl")
+
+
+def test_turns_keep_the_order_of_parts(folder: Path) -> None:
+    image = Part(kind="image", value="x.png")
+    record = Record(id="i", messages=(Message(role="user", parts=(text("See"), image)),))
+    (turn,) = turns_of(record)
+    assert turn.pieces[0] == "See"
+    assert turn.pieces[1].path == "x.png"

@@ -1,0 +1,73 @@
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from textreel.synth.pages.export import ExportError, encode_page, export_folder, export_tar
+from textreel.synth.pages.settings import PageSettings
+from textreel.synth.pages.typeset import Typeset, typeset
+
+SMALL = PageSettings(width_px=120, height_px=80, font_px=12, margin_px=4)
+
+
+@pytest.fixture
+def documents() -> list[tuple[str, Typeset]]:
+    return [
+        (name, typeset(text * 12, SMALL, search=False))
+        for name, text in (("one", "Some words. "), ("two", "Other words! "))
+    ]
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+def test_files_hold_the_pages_exactly(documents, tmp_path: Path, format) -> None:
+    report = export_folder(documents, tmp_path / "out", format=format)
+    assert (report.texts, report.kept) == (2, 0)
+    assert report.pages == sum(len(document.pages) for _, document in documents)
+    document = documents[1][1]
+    for number in range(len(document.pages)):
+        file = tmp_path / "out" / "two" / f"page-{number:05d}.{format}"
+        picture = np.array(Image.open(file).convert("L"))
+        np.testing.assert_array_equal(picture, document.draw(number))
+
+
+def test_an_export_goes_on_and_never_mixes(documents, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_folder(documents[:1], out, made_with=SMALL.to_json())
+    report = export_folder(documents, out, made_with=SMALL.to_json())
+    assert (report.texts, report.kept) == (2, 1)
+    with pytest.raises(ExportError, match="holds pages made with other settings"):
+        export_folder(documents, out, made_with={"font_px": 9})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(ExportError, match=r"is not empty and holds no pages.json"):
+        export_folder(documents, tmp_path / "other")
+
+
+def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:
+    report = export_tar(documents, tmp_path / "a.tar")
+    export_tar(documents, tmp_path / "b.tar")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        names = tar.getnames()
+        content = tar.extractfile("one/page-00000.png")
+        assert content is not None
+        picture = np.array(Image.open(io.BytesIO(content.read())))
+    assert len(names) == report.pages
+    np.testing.assert_array_equal(picture, documents[0][1].draw(0))
+
+
+@pytest.mark.parametrize("id", ["..", "a/b", "", "c:d"])
+def test_an_id_that_is_no_name_is_refused(documents, tmp_path: Path, id: str) -> None:
+    with pytest.raises(ExportError, match="is no name for a folder"):
+        export_folder([(id, documents[0][1])], tmp_path / "out")
+
+
+def test_two_texts_of_one_id_and_unknown_kinds_are_refused(documents, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="two texts have the id 'one'"):
+        export_tar([documents[0], documents[0]], tmp_path / "a.tar")
+    assert not (tmp_path / "a.tar").exists()
+    with pytest.raises(ExportError, match="pictures of kind 'gif' are not written: png, webp"):
+        encode_page(documents[0][1].draw(0), format="gif")
