@@ -1,0 +1,92 @@
+"""Tiny random weights in the published files' own names and layout."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from textreel.models.eva_vit import EvaConfig, EvaViT
+from textreel.models.frame_qformer import FrameQFormer
+from textreel.models.imagebind import ImageBind, ImageBindConfig, TowerShape
+from textreel.models.qformer import QFormerShape
+
+SMALL = TowerShape(width=8, blocks=1, heads=2)
+IMAGEBIND = ImageBindConfig(image=SMALL, sound=SMALL, text=SMALL, dim=6)
+EVA = EvaConfig(image_px=28, width=8, depth=2, heads=2, mlp_hidden=12)
+QFORMER = QFormerShape(
+    encoder_width=8, width=12, queries=3, layers=2, heads=2, mlp_hidden=16, cross_every=2
+)
+_GROUPS = {
+    "cls_token": "preprocessors",
+    "positions": "preprocessors",
+    "stem": "preprocessors",
+    "stem_norm": "preprocessors",
+    "tokens": "preprocessors",
+    "pre_norm": "trunks",
+    "blocks": "trunks",
+    "norm": "heads",
+    "project": "heads",
+    "log_scale": "postprocessors",
+}
+_RESTS = {
+    "positions": "pos_embedding_helper.pos_embed",
+    "stem": "rgbt_stem.proj",
+    "stem_norm": "rgbt_stem.norm_layer",
+    "tokens": "token_embedding",
+    "pre_norm": "pre_transformer_layer.0",
+    "norm": "0",
+    "project": "2",
+    "log_scale": "1.log_logit_scale",
+}
+
+
+def fill(module: nn.Module, *, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator)
+
+
+def imagebind_names(model: ImageBind) -> dict[str, Tensor]:
+    """A model's weights under the published names, with some that are not needed."""
+    published = {}
+    for name, value in model.state_dict().items():
+        sense, part, *rest = name.split(".")
+        theirs = {"image": "vision", "sound": "audio", "text": "text"}[sense]
+        known = _RESTS.get(part, part)
+        if sense == "text":
+            known = {"positions": "pos_embed", "norm": "proj.0", "project": "proj.1"}.get(
+                part, known
+            )
+        if (sense, part) == ("image", "stem"):
+            known += ".1"
+        key = ".".join([f"modality_{_GROUPS[part]}", theirs, known, *rest])
+        published[key] = value
+    published["modality_preprocessors.text.mask"] = torch.zeros(77, 77)
+    published["modality_heads.depth.0.weight"] = torch.zeros(4)
+    return published
+
+
+def save_imagebind(path: Path) -> ImageBind:
+    model = ImageBind(IMAGEBIND).eval()
+    fill(model, seed=0)
+    torch.save(imagebind_names(model), path)
+    return model
+
+
+def save_frame_qformer(eva_path: Path, blip2_path: Path) -> FrameQFormer:
+    """Write both files; the transformer's has a third block, which is not built."""
+    model = FrameQFormer(EVA, qformer=QFORMER).eval()
+    fill(model, seed=1)
+    longer = EvaViT(EvaConfig(image_px=28, width=8, depth=3, heads=2, mlp_hidden=12))
+    eva = {**longer.state_dict(), **model.vit.state_dict(), "norm.weight": torch.ones(8)}
+    torch.save(eva, eva_path)
+    rest = {"query_tokens": model.qformer.queries.data, "t5_proj.weight": torch.zeros(3, 12)}
+    rest |= {f"ln_vision.{key}": value for key, value in model.ln_vision.state_dict().items()}
+    for name, value in model.qformer.body.state_dict().items():
+        theirs = name.replace(".attention.attention.", ".attention.self.")
+        theirs = theirs.replace(".crossattention.attention.", ".crossattention.self.")
+        theirs = theirs.replace("layernorm.", "embeddings.LayerNorm.")
+        rest[f"Qformer.bert.{theirs}"] = value
+    rest["Qformer.bert.embeddings.position_ids"] = torch.arange(16)[None]
+    torch.save({"model": rest}, blip2_path)
+    return model
