@@ -4,7 +4,20 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2QFormerConfig,
+    Blip2VisionConfig,
+    ClapAudioConfig,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapTextConfig,
+    OPTConfig,
+)
 
+from tests.models.encoder_fakes import MAX_TOKENS, save, word_tokenizer
 from textreel.models.eva_vit import EvaConfig, EvaViT
 from textreel.models.frame_qformer import FrameQFormer
 from textreel.models.imagebind import ImageBind, ImageBindConfig, TowerShape
@@ -89,4 +102,75 @@ def save_frame_qformer(eva_path: Path, blip2_path: Path) -> FrameQFormer:
         rest[f"Qformer.bert.{theirs}"] = value
     rest["Qformer.bert.embeddings.position_ids"] = torch.arange(16)[None]
     torch.save({"model": rest}, blip2_path)
+    return model
+
+
+def save_clap(folder: Path, *, fusion: bool = False) -> Path:
+    """A tiny CLAP that hears two seconds at 8 kHz."""
+    tokenizer = word_tokenizer()
+    audio = ClapAudioConfig(
+        window_size=4,
+        num_mel_bins=16,
+        spec_size=64,
+        patch_size=2,
+        patch_stride=[2, 2],
+        patch_embeds_hidden_size=8,
+        hidden_size=16,
+        depths=[1, 1],
+        num_attention_heads=[2, 2],
+        num_hidden_layers=2,
+        enable_fusion=fusion,
+    )
+    text = ClapTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=MAX_TOKENS + 4,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    config = ClapConfig(audio_config=audio, text_config=text, projection_dim=10)
+    save(folder, lambda: ClapModel(config), tokenizer=tokenizer, seed=3)
+    ClapFeatureExtractor(
+        feature_size=16,
+        sampling_rate=8_000,
+        hop_length=128,
+        fft_window_size=256,
+        max_length_s=2,
+        frequency_min=50,
+        frequency_max=4_000,
+        truncation="fusion" if fusion else "rand_trunc",
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_blip2(folder: Path, *, shard_size: str = "50GB") -> Blip2ForConditionalGeneration:
+    """A tiny whole BLIP-2, language model included."""
+    vision = Blip2VisionConfig(
+        hidden_size=8,
+        intermediate_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    qformer = Blip2QFormerConfig(
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        encoder_hidden_size=8,
+    )
+    text = OPTConfig(
+        hidden_size=8, ffn_dim=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=20
+    )
+    config = Blip2Config(
+        vision_config=vision, qformer_config=qformer, text_config=text, num_query_tokens=3
+    )
+    model = Blip2ForConditionalGeneration(config).eval()
+    fill(model, seed=4)
+    for layer in model.vision_model.encoder.layers:
+        layer.self_attn.qkv.bias.data[8:16] = 0  # keys have none
+    model.save_pretrained(folder, max_shard_size=shard_size)
     return model

@@ -1,6 +1,6 @@
 """The stages of an encoding job as plain objects, each with threads of its own.
 
-    Decode   files -> prepared frames     guarded processes side by side, then the encoder's own
+    Decode   files -> prepared clips      guarded processes side by side, then the encoder's own
                                           image preparation in threads: all ahead of the tower
     Encode   windows -> features          one thread, so that the tower never waits for the disk
     Write    features -> store, file index one thread; commits whole windows only
@@ -23,12 +23,11 @@ from typing import Self
 from textreel.features.encode import PreparedClip, encode_together, prepare_clip
 from textreel.features.file_index import FileIndex
 from textreel.features.store_writer import StoreWriter
-from textreel.media.errors import NoStreamError
+from textreel.features.towers import Tower
 from textreel.media.pool import ReaderPool
 from textreel.media.sampling import SamplingSpec
 from textreel.media.worker import DecodeLimits, GuardedReader
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
 
 Tracks = list[tuple[str, Features]]
 """(id, features) of the clips of one window."""
@@ -63,27 +62,31 @@ class Ticket:
     _task: "Future[Future[PreparedClip]]"
 
     def result(self) -> PreparedClip:
-        """Wait for the prepared frames.
+        """Wait for the prepared clip.
 
         Raises:
-            MediaError: the file cannot be read, or has no pictures.
+            MediaError: the file cannot be read, or has nothing for the tower.
         """
         return self._task.result().result()
 
 
 class Decode(_Stage):
-    """Files to prepared frames."""
+    """Files to prepared clips."""
 
     def __init__(
         self,
-        encoder: DualEncoder,
+        tower: Tower,
         spec: SamplingSpec,
         *,
         workers: int | None = None,
         limits: DecodeLimits | None = None,
     ) -> None:
         """Prepare `workers` processes (one per processor where None) that read as `spec` says."""
-        self._encoder, self._spec = encoder, spec
+        self._tower = tower
+        self._start_s = spec.start_s or 0.0
+        self._reading = spec
+        if tower.modality == "sound":  # one frame: it sets the clock
+            self._reading = SamplingSpec(num_frames=1, start_s=spec.start_s, end_s=spec.end_s)
         self._pool = ReaderPool(workers, limits=limits)
         self._preparing = ThreadPoolExecutor(PREPARERS, thread_name_prefix="prepare")
         self._room = threading.Semaphore(2 * PREPARERS)
@@ -98,12 +101,12 @@ class Decode(_Stage):
         return Ticket(self._pool.submit(lambda reader: self._decode(reader, name, path)))
 
     def _decode(self, reader: GuardedReader, name: str, path: Path) -> "Future[PreparedClip]":
-        clip = reader.read(path, self._spec).clip
-        if len(clip.frames) == 0:
-            heard = clip.sound_status
-            raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
+        tower = self._tower
+        clip = reader.read(
+            path, self._reading, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz
+        ).clip
         self._room.acquire()  # raw frames are large: wait here rather than pile them up
-        task = self._preparing.submit(prepare_clip, name, clip, self._encoder)
+        task = self._preparing.submit(prepare_clip, name, clip, tower, start_s=self._start_s)
         task.add_done_callback(lambda _: self._room.release())
         return task
 
@@ -123,13 +126,12 @@ class Encode(_Stage):
 
     def __init__(
         self,
-        encoder: DualEncoder,
+        tower: Tower,
         *,
-        patches: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Encode to pooled features, or to one vector per patch."""
-        self._encoder, self._patches, self._clock = encoder, patches, clock
+        """Encode with that tower."""
+        self._tower, self._clock = tower, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: deque[Future[Tracks]] = deque()
         self._idle_since_s: float | None = clock()
@@ -169,7 +171,7 @@ class Encode(_Stage):
         begun_s = self._clock()
         since_s, self._idle_since_s = self._idle_since_s, None
         self.wait_s += begun_s - (begun_s if since_s is None else since_s)
-        tracks = encode_together(clips, self._encoder, patches=self._patches)
+        tracks = encode_together(clips, self._tower)
         ended_s = self._clock()
         self.busy_s += ended_s - begun_s
         self._idle_since_s = ended_s

@@ -35,7 +35,7 @@ from transformers.utils import ModelOutput
 from textreel.models import tiny_towers as _registers_the_tiny_towers  # noqa: F401
 from textreel.models.encoder_errors import EncoderError, EncoderUnavailableError
 from textreel.models.encoder_files import EncoderFiles, find_encoder
-from textreel.models.encoder_inputs import TextInputs
+from textreel.models.encoder_inputs import TextInputs, prepared_frames
 from textreel.models.encoder_patches import PatchTower
 from textreel.models.encoder_statistics import EncoderStatistics, load_statistics
 from textreel.models.tower_runner import Prepared, TowerRunner, unit_norm
@@ -132,17 +132,7 @@ class DualEncoder:
         Frames of any size come out in one size, so those of many clips can share a batch; the
         work is on the CPU and can run ahead of the tower in another thread.
         """
-        array = frames.cpu().numpy() if isinstance(frames, Tensor) else frames
-        if array.ndim != 4 or array.shape[1] != 3 or array.dtype != np.uint8:
-            raise EncoderError(
-                f"frames for {self.name} must be uint8 (N, 3, H, W), "
-                f"got {array.dtype} {array.shape}"
-            )
-        if not len(array):
-            return {}
-        return dict(
-            self._processor(list(array), input_data_format="channels_first", return_tensors="pt")
-        )
+        return prepared_frames(frames, self._processor, name=self.name)
 
     def encode_prepared(self, prepared: Prepared) -> Tensor:
         """Return unit-norm float32 (N, F) for what `prepare_frames` made."""

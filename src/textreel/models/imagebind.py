@@ -223,6 +223,7 @@ class ImageBind(nn.Module):
     def __init__(self, config: ImageBindConfig, *, senses: Sequence[Sense] = SENSES) -> None:
         super().__init__()
         self.config = config
+        self.senses: tuple[Sense, ...] = tuple(sense for sense in SENSES if sense in senses)
         if "image" in senses:
             self.image = ImageTower(config.image, dim=config.dim)
         if "sound" in senses:
