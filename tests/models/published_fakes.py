@@ -22,6 +22,7 @@ from textreel.models.eva_vit import EvaConfig, EvaViT
 from textreel.models.frame_qformer import FrameQFormer
 from textreel.models.imagebind import ImageBind, ImageBindConfig, TowerShape
 from textreel.models.qformer import QFormerShape
+from textreel.models.qformer_connector import QFormerConnector, QFormerConnectorConfig
 
 SMALL = TowerShape(width=8, blocks=1, heads=2)
 IMAGEBIND = ImageBindConfig(image=SMALL, sound=SMALL, text=SMALL, dim=6)
@@ -96,10 +97,7 @@ def save_frame_qformer(eva_path: Path, blip2_path: Path) -> FrameQFormer:
     rest = {"query_tokens": model.qformer.queries.data, "t5_proj.weight": torch.zeros(3, 12)}
     rest |= {f"ln_vision.{key}": value for key, value in model.ln_vision.state_dict().items()}
     for name, value in model.qformer.body.state_dict().items():
-        theirs = name.replace(".attention.attention.", ".attention.self.")
-        theirs = theirs.replace(".crossattention.attention.", ".crossattention.self.")
-        theirs = theirs.replace("layernorm.", "embeddings.LayerNorm.")
-        rest[f"Qformer.bert.{theirs}"] = value
+        rest[f"Qformer.{_bert_name(name)}"] = value
     rest["Qformer.bert.embeddings.position_ids"] = torch.arange(16)[None]
     torch.save({"model": rest}, blip2_path)
     return model
@@ -174,3 +172,43 @@ def save_blip2(folder: Path, *, shard_size: str = "50GB") -> Blip2ForConditional
         layer.self_attn.qkv.bias.data[8:16] = 0  # keys have none
     model.save_pretrained(folder, max_shard_size=shard_size)
     return model
+
+
+BRANCHES = {
+    "image": QFormerConnectorConfig(
+        feature_dim=12, vectors_per_step=3, queries=2, width=16, heads=2, mlp_hidden=24, max_steps=4
+    ),
+    "sound": QFormerConnectorConfig(
+        feature_dim=6, vectors_per_step=1, queries=3, width=16, heads=2, mlp_hidden=24, max_steps=2
+    ),
+}
+_BRANCH_NAMES = {
+    "image": ("video_frame_position_embedding.weight", "video", "llama_proj"),
+    "sound": ("audio_position_embedding.weight", "audio", "audio_llama_proj"),
+}
+
+
+def save_branch(path: Path, name: str, *, model_dim: int) -> QFormerConnector:
+    """A checkpoint of one branch, as the published trainer writes it."""
+    generator = torch.Generator().manual_seed(5)
+    model = QFormerConnector(BRANCHES[name], model_dim=model_dim, generator=generator)
+    table, prefix, project = _BRANCH_NAMES[name]
+    theirs = {table: model.positions.weight, f"{prefix}_query_tokens": model.qformer.queries}
+    theirs |= {f"{project}.{key}": value for key, value in model.project.state_dict().items()}
+    for key, value in model.qformer.body.state_dict().items():
+        theirs[f"{prefix}_Qformer.{_bert_name(key)}"] = value
+    theirs |= {
+        "Qformer.bert.embeddings.position_ids": torch.arange(16)[None],
+        "llama_model.model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2),
+        "audio_encoder.modality_preprocessors.text.mask": torch.zeros(77, 77),
+        "audio_encoder.modality_postprocessors.audio.1.log_logit_scale": torch.tensor(3.0),
+    }
+    plain = {key: value.detach().clone() for key, value in theirs.items()}
+    torch.save({"model": plain, "optimizer": {"state": {}}, "epoch": 3, "scaler": {}}, path)
+    return model.eval()
+
+
+def _bert_name(ours: str) -> str:
+    theirs = ours.replace(".attention.attention.", ".attention.self.")
+    theirs = theirs.replace(".crossattention.attention.", ".crossattention.self.")
+    return f"bert.{theirs.replace('layernorm.', 'embeddings.LayerNorm.')}"

@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -28,10 +29,8 @@ def model_of(case: Case) -> VideoLlama:
         name: read_branch(file, branch=name, vectors_per_step=per_step[name], heads=heads)
         for name, file in files.items()
     }
-    known = {key: told["llama"][key] for key in told["llama"]}
-    llama = LlamaForCausalLM(LlamaConfig(tie_word_embeddings=False, **known))
-    weights = load_case_weights(case)
-    llama.load_state_dict(weights, strict=True)
+    llama = LlamaForCausalLM(LlamaConfig(tie_word_embeddings=False, **told["llama"]))
+    llama.load_state_dict(load_case_weights(case), strict=True)
     config = VideoLlamaConfig(
         decoder="golden", image=branches["image"].config, sound=branches["sound"].config
     )
@@ -42,8 +41,6 @@ def model_of(case: Case) -> VideoLlama:
 
 
 def load_case_weights(case: Case) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
     found = load_file(case.file("llama-hf.safetensors"))
     return {name: tensor for name, tensor in found.items() if "inv_freq" not in name}
 

@@ -54,11 +54,9 @@ def load_eva(
         PublishedFileError: no such file, or not this transformer's.
     """
     config = config or EvaConfig()
-    tensors = _with_resized_positions(read_weights(path, what=EVA), config)
     with torch.device("meta"):
         model = EvaViT(config)
-    weights = fit(tensors, model.state_dict(), rename=_eva_name(config), path=path, what=EVA)
-    model.load_state_dict(weights, assign=True)
+    model.load_state_dict(_fit_eva(path, model), assign=True)
     model.float()
     if half_weights:
         round_to_half(model)
@@ -85,14 +83,48 @@ def load_frame_qformer(
     Raises:
         PublishedFileError: a file is missing or not the one wanted.
     """
-    tensors = read_weights(blip2, what=BLIP2)  # the smaller file first: errors come early
     with torch.device("meta"):
         model = FrameQFormer(eva_config or EvaConfig(), qformer=qformer or QFormerShape())
-    wanted = {k: v for k, v in model.state_dict().items() if not k.startswith("vit.")}
-    weights = fit(tensors, wanted, rename=_blip2_name, path=blip2, what=BLIP2)
+    weights = _fit_blip2(blip2, model)  # the smaller file first: errors come early
     model.load_state_dict(weights, strict=False, assign=True)  # `fit` has seen all but the ViT's
     model.vit = load_eva(eva, config=eva_config, half_weights=half_weights)
     return model.float().eval().requires_grad_(False)
+
+
+def check_frame_files(
+    eva: str | Path,
+    *,
+    blip2: str | Path,
+    eva_config: EvaConfig | None = None,
+    qformer: QFormerShape | None = None,
+) -> None:
+    """See that both published files hold every weight that is wanted, without reading them whole.
+
+    Args:
+        eva: as `load_frame_qformer` takes it.
+        blip2: likewise.
+        eva_config: likewise.
+        qformer: likewise.
+
+    Raises:
+        PublishedFileError: a file is missing or not the one wanted.
+    """
+    with torch.device("meta"):
+        model = FrameQFormer(eva_config or EvaConfig(), qformer=qformer or QFormerShape())
+    _fit_blip2(blip2, model)
+    _fit_eva(eva, model.vit)
+
+
+def _fit_eva(path: str | Path, model: EvaViT) -> dict[str, Tensor]:
+    config = model.config
+    tensors = _with_resized_positions(read_weights(path, what=EVA), config)
+    return fit(tensors, model.state_dict(), rename=_eva_name(config), path=path, what=EVA)
+
+
+def _fit_blip2(path: str | Path, model: FrameQFormer) -> dict[str, Tensor]:
+    wanted = {k: v for k, v in model.state_dict().items() if not k.startswith("vit.")}
+    tensors = read_weights(path, what=BLIP2)
+    return fit(tensors, wanted, rename=_blip2_name, path=path, what=BLIP2)
 
 
 def _with_resized_positions(tensors: dict[str, Tensor], config: EvaConfig) -> dict[str, Tensor]:

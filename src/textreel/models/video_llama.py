@@ -224,12 +224,7 @@ class VideoLlama(nn.Module):
         Raises:
             CheckpointError: it was trained on a decoder of another width.
         """
-        if weights.model_dim != (width := decoders.width(self.decoder)):
-            raise CheckpointError(
-                f"{path} was trained on a decoder of width {weights.model_dim}, this one has "
-                f"{width}",
-                hint="give the decoder it was trained on (4096 wide: 7B, 5120: 13B)",
-            )
+        check_width(weights, width=decoders.width(self.decoder), path=path)
         self.branch(name).load_state_dict(weights.tensors)
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -263,6 +258,19 @@ class VideoLlama(nn.Module):
         model = cls(decoder, config)
         checkpoint.load_tensors(directory, model.branches)
         return model
+
+
+def check_width(weights: BranchWeights, *, width: int, path: str | Path) -> None:
+    """Refuse a released branch that was trained on a decoder of another width.
+
+    Raises:
+        CheckpointError: names both widths.
+    """
+    if weights.model_dim != width:
+        raise CheckpointError(
+            f"{path} was trained on a decoder of width {weights.model_dim}, this one has {width}",
+            hint="give the decoder it was trained on (4096 wide: 7B, 5120: 13B)",
+        )
 
 
 def _config(values: dict[str, Any], directory: str | Path) -> VideoLlamaConfig:
