@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from tests.models import published_fakes as fakes
 from tests.models.encoder_fakes import save_clip, word_tokenizer
 from textreel.models import open_encoder as door
+from textreel.models import sound_text
 from textreel.models.blip2_repository import load_repository
 from textreel.models.encoder_errors import (
     EncoderError,
@@ -47,7 +48,7 @@ def imagebind(folder: Path, **options) -> ImageBindEncoder:
 
 
 def frame_encoder(folder: Path, **options) -> FrameEncoder:
-    files = [folder / "blip2_pretrained_flant5xxl.pth", folder / "eva_vit_g.pth"]
+    files = [folder / "blip2_pretrained_flant5xxl.pth", folder / "eva_vit_g.pth"]  # any order
     options = {"eva_config": fakes.EVA, "qformer": fakes.QFORMER, **options}
     return load_frame_encoder(files, **options)
 
@@ -212,6 +213,15 @@ def test_clap_cuts_nothing_and_refuses_what_is_no_sound(folder) -> None:
         encoder.encode_texts(["a " * 20])
     with pytest.raises(EncoderError, match=r"not an encoder of sounds and texts|to hear and read"):
         load_sound_text_encoder(folder / "clip")
+
+
+def test_a_model_that_does_not_say_how_long_it_hears_is_refused(tmp_path, monkeypatch) -> None:
+    fakes.save_clap(tmp_path / "clap")
+    extractor = sound_text.AutoFeatureExtractor.from_pretrained(tmp_path / "clap")
+    del extractor.max_length_s
+    monkeypatch.setattr(sound_text.AutoFeatureExtractor, "from_pretrained", lambda path: extractor)
+    with pytest.raises(EncoderError, match="clap does not say how long a sound it hears"):
+        load_sound_text_encoder(tmp_path / "clap")
 
 
 def test_a_clap_without_all_its_weights_is_refused(tmp_path) -> None:

@@ -37,7 +37,9 @@ def load(case: Case, *, half: bool = False, **other) -> EvaViT:
 def tolerance_of(case: Case) -> Tolerance:
     """The file's, in proportion to the residual stream: a wrong eps shows in small values only."""
     told = case.tolerance()
-    return Tolerance(told.atol * min(1.0, case.json["config"]["residual_scale"]), told.rtol)
+    return Tolerance(
+        told.atol * min(1.0, case.json["config"].get("residual_scale", 1.0)), told.rtol
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -26,6 +26,7 @@ from textreel.models.encoder_files import EncoderFiles, published_files
 from textreel.models.encoder_inputs import prepared_frames
 from textreel.models.eva_vit import EvaConfig
 from textreel.models.frame_qformer import FrameQFormer, load_frame_qformer
+from textreel.models.published_files import read_weights
 from textreel.models.qformer import QFormerShape
 from textreel.models.tower_runner import Prepared, TowerRunner
 
@@ -116,8 +117,13 @@ def load_frame_encoder(
             hint="give eva_vit_g.pth and blip2_pretrained_flant5xxl.pth, or one Hugging Face "
             "folder or id such as Salesforce/blip2-flan-t5-xxl",
         )
-    eva, blip2 = sorted(weights, key=lambda path: "blip2" in Path(path).name)
+    eva, blip2 = sorted(weights, key=_is_blip2)
     model = load_frame_qformer(
         eva, blip2=blip2, eva_config=eva_config, qformer=qformer, half_weights=half_weights
     )
     return FrameEncoder(model.to(device), files=published_files([eva, blip2], name=name))
+
+
+def _is_blip2(path: str | Path) -> bool:
+    """Return whether a published file is BLIP-2's; by what is in it, not by its name."""
+    return "query_tokens" in read_weights(path, what="EVA ViT-g or BLIP-2")

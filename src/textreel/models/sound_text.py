@@ -178,6 +178,8 @@ def load_sound_text_encoder(
             f"not an encoder of sounds and texts",
             hint="use a CLAP model",
         )
+    if getattr(extractor, "max_length_s", None) is None:
+        raise EncoderError(f"{files.name} does not say how long a sound it hears at a time")
     if absent := sorted(loaded["missing_keys"]):
         raise EncoderError(
             f"{files.name}: the file lacks {len(absent)} weights of its sound and text towers "
