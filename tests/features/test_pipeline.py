@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -60,9 +59,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Files are decoded in this process; their names are listed."""
     names: list[str] = []
 
-    def read(self: GuardedReader, path: Path, spec: SamplingSpec, **sound: Any) -> Decoded:
+    def read(self: GuardedReader, path: Path, spec: SamplingSpec) -> Decoded:
         names.append(Path(path).name)
-        return decode_clip(path, spec, **sound)
+        return decode_clip(path, spec)
 
     monkeypatch.setattr(GuardedReader, "read", read)
     return names
@@ -218,7 +217,7 @@ def test_a_mended_file_leaves_the_quarantine_and_gets_the_bits_of_a_straight_run
     encode_files(videos, tmp_path / "straight", encoder, SETTINGS)
     with monkeypatch.context() as patch:
 
-        def read(self: GuardedReader, path: Path, spec: SamplingSpec, **sound: Any) -> Decoded:
+        def read(self: GuardedReader, path: Path, spec: SamplingSpec) -> Decoded:
             if Path(path).name == "v2.mp4":
                 raise DecodeTimeoutError(str(path), "no progress in 1 s of wall time")
             return decode_clip(path, spec)

@@ -14,7 +14,7 @@ from tests.media import traps
 from tests.models import published_fakes as fakes
 from tests.models.encoder_fakes import save_clip
 from textreel.data.media_files import find_media
-from textreel.features.encode import encode_together, prepare_clip
+from textreel.features.encode import encode_together, prepare_clip, prepare_sound
 from textreel.features.errors import FeatureMismatchError, TowerError
 from textreel.features.file_index import read_file_index
 from textreel.features.pipeline import EncodeSettings, encode_files
@@ -91,7 +91,7 @@ def clip_of(seconds: float, *, rate_hz: int, channels: int = 1) -> Clip:
 def test_imagebind_hears_the_published_clips_at_their_middles(imagebind) -> None:
     clip = clip_of(10.0, rate_hz=16_000, channels=2)
     tower = ImageBindTower(imagebind, clips=SoundClipSpec(num_clips=5, rule="imagebind"))
-    ((name, features),) = encode_together([prepare_clip("a", clip, tower)], tower)
+    ((name, features),) = encode_together([prepare_sound("a", clip, tower, start_s=0.0)], tower)
     assert (name, features.modality, features.encoder) == ("a", "sound", "imagebind#x20")
     assert features.times_s.tolist() == [1, 3, 5, 7, 9]
     mels = sound_clips(clip.sound, SoundClipSpec(num_clips=5, rule="imagebind")).mels
@@ -167,8 +167,11 @@ def test_only_what_a_tower_has_can_be_had(imagebind, clap, folder, tmp_path) -> 
     assert as_tower(clip, patches=True).name == "clip#patches"
     tower = as_tower(frames)
     assert isinstance(tower, PictureTower)
-    inputs, times_s = tower.prepare(clip_of(1, rate_hz=16_000), start_s=0.0)
-    assert tower.encode(inputs).shape == (2, 3, 12) and times_s == [0.0, 1.0]
+    clip = prepare_clip("a", clip_of(1, rate_hz=16_000), tower)
+    ((_, features),) = encode_together([clip], tower)
+    assert features.values.shape == (2, 3, 12) and features.times_s.tolist() == [0.0, 1.0]
+    with pytest.raises(TowerError, match="clap hears; it has no use for frames"):
+        as_tower(clap).prepare_frames(np.zeros((1, 3, 4, 4), np.uint8))
 
 
 @pytest.fixture(scope="module")

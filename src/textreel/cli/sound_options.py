@@ -8,7 +8,7 @@ import typer
 from textreel.cli.errors import OptionError
 
 if TYPE_CHECKING:
-    from textreel.features.towers import Tower
+    from textreel.features.towers import ClipTower
     from textreel.models.open_encoder import Encoder
 
 SOUND_SCALES = ("unit", "published")
@@ -68,7 +68,7 @@ def open_with(
 
 def sound_options(
     encoder: "Encoder", *, clips: int | None, rule: str | None, frames: bool
-) -> "Encoder | Tower":
+) -> "Encoder | ClipTower":
     """Return what files are encoded with, after the options of sound were applied.
 
     Args:
@@ -101,7 +101,7 @@ def sound_options(
     return _without_frames(tower, frames=frames) if tower.modality == "sound" else encoder
 
 
-def _without_frames(tower: "Tower", *, frames: bool) -> "Tower":
+def _without_frames(tower: "ClipTower", *, frames: bool) -> "ClipTower":
     if frames:
         raise OptionError(
             f"--num-frames, --fps and --policy have no effect on {tower.name}, which hears",

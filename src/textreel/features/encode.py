@@ -22,7 +22,7 @@ from torch import Tensor
 from textreel.data.errors import HintedError
 from textreel.data.textual_video import TextualVideo
 from textreel.features.fuse import FuseMode, average, frame_texts, split_text
-from textreel.features.towers import PictureTower, Tower
+from textreel.features.towers import ClipTower, PictureTower, SoundTower
 from textreel.media.clip import Clip
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
@@ -145,17 +145,31 @@ class PreparedClip:
     times_s: Tensor
 
 
-def prepare_clip(name: str, clip: Clip, tower: Tower, *, start_s: float = 0.0) -> PreparedClip:
-    """Make one clip ready for a tower; on the CPU, in any thread.
+def prepare_clip(name: str, clip: Clip, encoder: ClipTower) -> PreparedClip:
+    """Resize and normalise the frames of one clip; on the CPU, in any thread.
+
+    Raises:
+        EncodeError: a clip without frames, such as a sound file's.
+    """
+    _refuse_empty([(name, len(clip.frames))])
+    return PreparedClip(
+        name=name,
+        inputs=encoder.prepare_frames(clip.frames),
+        times_s=torch.tensor(clip.frame_times_s.tolist(), dtype=torch.float64),
+    )
+
+
+def prepare_sound(name: str, clip: Clip, tower: SoundTower, *, start_s: float) -> PreparedClip:
+    """Cut the sound of one clip for a tower; on the CPU, in any thread.
 
     Args:
         name: its id.
         clip: read as the tower wants it.
         tower: the one it is for.
-        start_s: where its window starts; its sound before that is not encoded.
+        start_s: where its window starts; what sounds before is not encoded.
 
     Raises:
-        MediaError: the clip has no frames, or no sound, and the tower wants it.
+        MediaError: the clip has no sound, or too short a one.
     """
     inputs, times_s = tower.prepare(clip, start_s=start_s)
     return PreparedClip(
@@ -163,7 +177,9 @@ def prepare_clip(name: str, clip: Clip, tower: Tower, *, start_s: float = 0.0) -
     )
 
 
-def encode_together(clips: Sequence[PreparedClip], tower: Tower) -> list[tuple[str, Features]]:
+def encode_together(
+    clips: Sequence[PreparedClip], encoder: ClipTower
+) -> list[tuple[str, Features]]:
     """Return (id, features) of clips that share the tower's batches.
 
     Features are pooled, (T, 1, F), or several vectors per step, (T, P, F). The last bits of a
@@ -171,7 +187,7 @@ def encode_together(clips: Sequence[PreparedClip], tower: Tower) -> list[tuple[s
     """
     if not clips:
         return []
-    vectors = tower.encode(_joined([clip.inputs for clip in clips]))
+    vectors = encoder.encode(_joined([clip.inputs for clip in clips]))
     parts = torch.split(vectors, [len(clip.times_s) for clip in clips])
     return [
         (
@@ -179,9 +195,9 @@ def encode_together(clips: Sequence[PreparedClip], tower: Tower) -> list[tuple[s
             Features(
                 values=rows.half() if rows.ndim == 3 else rows.half()[:, None, :],
                 times_s=clip.times_s,
-                modality=tower.modality,
-                encoder=tower.name,
-                revision=tower.revision,
+                modality=encoder.modality,
+                encoder=encoder.name,
+                revision=encoder.revision,
             ),
         )
         for clip, rows in zip(clips, parts, strict=True)

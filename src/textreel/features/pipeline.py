@@ -37,7 +37,7 @@ from textreel.features.file_index import FileIndex
 from textreel.features.file_keys import keys_ahead
 from textreel.features.stages import Decode, Encode, Ticket, Tracks, Write
 from textreel.features.store import FeatureStore
-from textreel.features.towers import Tower, as_tower, sampling_of
+from textreel.features.towers import ClipTower, as_tower, sampling_of
 from textreel.media.errors import MediaError
 from textreel.media.pool import run_ahead
 from textreel.media.sampling import SamplingSpec
@@ -117,7 +117,7 @@ class EncodeReport:
 def encode_files(
     files: Sequence[MediaFile],
     out: Path | str,
-    encoder: Encoder | Tower,
+    encoder: Encoder | ClipTower,
     settings: EncodeSettings,
     *,
     show: Show = lambda phase, done, total, note: None,
@@ -164,7 +164,7 @@ def encode_files(
 
 
 def open_store(
-    out: Path | str, encoder: Encoder | Tower, spec: SamplingSpec, *, patches: bool = False
+    out: Path | str, encoder: Encoder | ClipTower, spec: SamplingSpec, *, patches: bool = False
 ) -> FeatureStore:
     """Open the store of an encoder, or a tower, and a sampling, made if it is not there.
 

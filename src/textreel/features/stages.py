@@ -1,7 +1,7 @@
 """The stages of an encoding job as plain objects, each with threads of its own.
 
-    Decode   files -> prepared clips      guarded processes side by side, then the encoder's own
-                                          image preparation in threads: all ahead of the tower
+    Decode   files -> prepared frames     guarded processes side by side, then the encoder's own
+             (or prepared sounds)         preparation in threads: all ahead of the tower
     Encode   windows -> features          one thread, so that the tower never waits for the disk
     Write    features -> store, file index one thread; commits whole windows only
 
@@ -20,10 +20,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from textreel.features.encode import PreparedClip, encode_together, prepare_clip
+from textreel.features.encode import (
+    PreparedClip,
+    encode_together,
+    prepare_clip,
+    prepare_sound,
+)
 from textreel.features.file_index import FileIndex
 from textreel.features.store_writer import StoreWriter
-from textreel.features.towers import Tower
+from textreel.features.towers import ClipTower, SoundTower
+from textreel.media.errors import NoStreamError
 from textreel.media.pool import ReaderPool
 from textreel.media.sampling import SamplingSpec
 from textreel.media.worker import DecodeLimits, GuardedReader
@@ -62,31 +68,27 @@ class Ticket:
     _task: "Future[Future[PreparedClip]]"
 
     def result(self) -> PreparedClip:
-        """Wait for the prepared clip.
+        """Wait for the prepared frames.
 
         Raises:
-            MediaError: the file cannot be read, or has nothing for the tower.
+            MediaError: the file cannot be read, or has no pictures (or no sound).
         """
         return self._task.result().result()
 
 
 class Decode(_Stage):
-    """Files to prepared clips."""
+    """Files to prepared frames."""
 
     def __init__(
         self,
-        tower: Tower,
+        encoder: ClipTower,
         spec: SamplingSpec,
         *,
         workers: int | None = None,
         limits: DecodeLimits | None = None,
     ) -> None:
         """Prepare `workers` processes (one per processor where None) that read as `spec` says."""
-        self._tower = tower
-        self._start_s = spec.start_s or 0.0
-        self._reading = spec
-        if tower.modality == "sound":  # one frame: it sets the clock
-            self._reading = SamplingSpec(num_frames=1, start_s=spec.start_s, end_s=spec.end_s)
+        self._encoder, self._spec = encoder, spec
         self._pool = ReaderPool(workers, limits=limits)
         self._preparing = ThreadPoolExecutor(PREPARERS, thread_name_prefix="prepare")
         self._room = threading.Semaphore(2 * PREPARERS)
@@ -101,14 +103,25 @@ class Decode(_Stage):
         return Ticket(self._pool.submit(lambda reader: self._decode(reader, name, path)))
 
     def _decode(self, reader: GuardedReader, name: str, path: Path) -> "Future[PreparedClip]":
-        tower = self._tower
-        clip = reader.read(
-            path, self._reading, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz
-        ).clip
+        if isinstance(self._encoder, SoundTower):
+            return self._hear(reader, name, path, self._encoder)
+        clip = reader.read(path, self._spec).clip
+        if len(clip.frames) == 0:
+            heard = clip.sound_status
+            raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
         self._room.acquire()  # raw frames are large: wait here rather than pile them up
-        task = self._preparing.submit(prepare_clip, name, clip, tower, start_s=self._start_s)
+        task = self._preparing.submit(prepare_clip, name, clip, self._encoder)
         task.add_done_callback(lambda _: self._room.release())
         return task
+
+    def _hear(
+        self, reader: GuardedReader, name: str, path: Path, tower: SoundTower
+    ) -> "Future[PreparedClip]":
+        """Decode and prepare a file's sound, and of its frames one: it sets the clock."""
+        start_s, end_s = self._spec.start_s, self._spec.end_s
+        spec = SamplingSpec(num_frames=1, start_s=start_s, end_s=end_s)
+        clip = reader.read(path, spec, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz).clip
+        return self._preparing.submit(prepare_sound, name, clip, tower, start_s=start_s or 0.0)
 
     def close(self) -> None:
         """Drop what has not begun, and end the processes."""
@@ -126,12 +139,12 @@ class Encode(_Stage):
 
     def __init__(
         self,
-        tower: Tower,
+        encoder: ClipTower,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Encode with that tower."""
-        self._tower, self._clock = tower, clock
+        self._encoder, self._clock = encoder, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: deque[Future[Tracks]] = deque()
         self._idle_since_s: float | None = clock()
@@ -171,7 +184,7 @@ class Encode(_Stage):
         begun_s = self._clock()
         since_s, self._idle_since_s = self._idle_since_s, None
         self.wait_s += begun_s - (begun_s if since_s is None else since_s)
-        tracks = encode_together(clips, self._tower)
+        tracks = encode_together(clips, self._encoder)
         ended_s = self._clock()
         self.busy_s += ended_s - begun_s
         self._idle_since_s = ended_s

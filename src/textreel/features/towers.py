@@ -1,18 +1,18 @@
 """What a store's features are made with: one tower of an encoder, and how a clip is given to it.
 
-    clip  --prepare-->  inputs (N, ...), times_s (N,)  --encode-->  (N, F) or (N, P, F)
+    frames, or a sound  --prepare-->  inputs (N, ...)  --encode-->  (N, F) or (N, P, F)
 
     PictureTower        frames         one vector each, or one per patch, or BLIP-2's 32
     ImageBindTower      sound          K clips of two seconds, spread evenly
     WindowTower         sound          windows as long as the encoder hears (CLAP: 10 s), touching
 
-A file without what a tower wants is a `MediaError`, like any other file that cannot be read.
+A file without a usable sound is a `MediaError`, like any other file that cannot be read.
 """
 
 import hashlib
 import json
 import math
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -38,54 +38,81 @@ SHORTEST_S = 0.025
 """A shorter sound is refused; one frame of a spectrogram."""
 
 
-class Tower(Protocol):
+class ClipTower(ABC):
     """One tower of a frozen encoder.
 
     Attributes:
         name: of the encoder, as features and stores carry it.
         revision: of its weights.
         modality: what it takes.
-        sound: what of a file's sound must be decoded.
-        sound_rate_hz: at which rate.
     """
 
     name: str
     revision: str
     modality: Modality
-    sound: SoundMode
-    sound_rate_hz: int
 
     @property
+    @abstractmethod
     def dim(self) -> int:
         """Width F of a vector."""
 
+    @abstractmethod
     def rule(self, spec: SamplingSpec) -> str:
         """Return canonical JSON of everything that decides what of a file is encoded."""
 
-    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Return the tower's inputs and the time of each row, in seconds; on the CPU.
+    @abstractmethod
+    def prepare_frames(self, frames: NDArray[np.uint8]) -> Prepared:
+        """Return the inputs that frames make; on the CPU.
 
         Raises:
-            MediaError: the clip has nothing for this tower.
+            TowerError: it is no tower for pictures.
         """
 
+    @abstractmethod
     def encode(self, prepared: Prepared) -> Tensor:
         """Return float32 (N, F) or (N, P, F)."""
 
 
-def sampling_of(tower: Tower, spec: SamplingSpec) -> str:
+class SoundTower(ClipTower):
+    """A tower that hears.
+
+    Attributes:
+        sound: what of a file's sound must be decoded.
+        sound_rate_hz: at which rate.
+    """
+
+    modality: Modality = "sound"
+    sound: SoundMode
+    sound_rate_hz: int
+
+    @abstractmethod
+    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
+        """Return the inputs that a sound makes, and the time of each row in seconds; on the CPU.
+
+        Raises:
+            MediaError: the clip has no sound, or too short a one.
+        """
+
+    def prepare_frames(self, frames: NDArray[np.uint8]) -> Prepared:
+        """Refuse.
+
+        Raises:
+            TowerError: always.
+        """
+        raise TowerError(f"{self.name} hears; it has no use for frames")
+
+
+def sampling_of(tower: ClipTower, spec: SamplingSpec) -> str:
     """Return the name of what a tower takes of a file, as a store's identity carries it."""
     if tower.modality == "image":
         return spec.fingerprint
     return hashlib.sha256(tower.rule(spec).encode()).hexdigest()[:16]
 
 
-class PictureTower:
+class PictureTower(ClipTower):
     """The picture tower of an encoder."""
 
     modality: Modality = "image"
-    sound: SoundMode = "skip"
-    sound_rate_hz = 16_000
 
     def __init__(self, encoder: Encoder, *, patches: bool = False) -> None:
         if isinstance(encoder, SoundTextEncoder):
@@ -114,12 +141,9 @@ class PictureTower:
         """Return the sampling of frames."""
         return spec.to_json()
 
-    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Resize and normalise the frames of one clip."""
-        if not len(clip.frames):
-            heard = clip.sound_status
-            raise NoStreamError(clip.source, f"has no frames to encode (its sound: {heard})")
-        return self._encoder.prepare_frames(clip.frames), clip.frame_times_s.tolist()
+    def prepare_frames(self, frames: NDArray[np.uint8]) -> Prepared:
+        """Resize and normalise frames."""
+        return self._encoder.prepare_frames(frames)
 
     def encode(self, prepared: Prepared) -> Tensor:
         """Return float32 (N, F) or (N, P, F)."""
@@ -128,10 +152,9 @@ class PictureTower:
         return self._encoder.encode_prepared(prepared)
 
 
-class ImageBindTower:
+class ImageBindTower(SoundTower):
     """ImageBind's sound tower: K clips of two seconds, as published."""
 
-    modality: Modality = "sound"
     sound: SoundMode = "all"
 
     def __init__(self, encoder: ImageBindEncoder, *, clips: SoundClipSpec | None = None) -> None:
@@ -163,10 +186,9 @@ class ImageBindTower:
         return self._encoder.encode_prepared_sounds(prepared)
 
 
-class WindowTower:
+class WindowTower(SoundTower):
     """A sound tower over windows as long as it hears, spread so that nothing is left out."""
 
-    modality: Modality = "sound"
     sound: SoundMode = "mono"
 
     def __init__(self, encoder: SoundTextEncoder) -> None:
@@ -201,7 +223,7 @@ class WindowTower:
         return self._encoder.encode_prepared_sounds(prepared)
 
 
-def as_tower(encoder: Encoder | Tower, *, patches: bool = False) -> Tower:
+def as_tower(encoder: Encoder | ClipTower, *, patches: bool = False) -> ClipTower:
     """Return a tower as it is, or the tower of an encoder that a store is wanted of.
 
     Raises:
