@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from tests.models.published_fakes import IMAGEBIND, imagebind_names, save_imagebind
 from textreel.models.encoder_errors import EncoderError
@@ -86,6 +87,47 @@ def test_text_is_read_up_to_its_end_and_not_beyond(model: ImageBind) -> None:
     first, padded, other = model.text_vectors(ids)
     assert torch.allclose(first, padded, atol=1e-6)
     assert not torch.allclose(first, other, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_text_tower_is_clip_s_with_exact_gelu(model: ImageBind) -> None:
+    """No golden tensors hold texts: transformers' own CLIP is the second opinion."""
+    width, ours = 8, model.text
+    config = CLIPTextConfig(
+        vocab_size=49_408,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=6,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        hidden_act="gelu",
+        layer_norm_eps=1e-6,
+        eos_token_id=49_407,
+    )
+    theirs = CLIPTextModelWithProjection(config).eval()
+    body, block = theirs.text_model, ours.blocks[0]
+    layer = body.encoder.layers[0]
+    body.embeddings.token_embedding.weight.copy_(ours.tokens.weight)
+    body.embeddings.position_embedding.weight.copy_(ours.positions[0])
+    parts = zip(
+        block.attn.in_proj_weight.chunk(3), block.attn.in_proj_bias.chunk(3), "qkv", strict=True
+    )
+    for weight, bias, name in parts:
+        getattr(layer.self_attn, f"{name}_proj").weight.copy_(weight)
+        getattr(layer.self_attn, f"{name}_proj").bias.copy_(bias)
+    for mine, other in (
+        (block.attn.out_proj, layer.self_attn.out_proj),
+        (block.norm_1, layer.layer_norm1),
+        (block.norm_2, layer.layer_norm2),
+        (block.mlp.fc1, layer.mlp.fc1),
+        (block.mlp.fc2, layer.mlp.fc2),
+        (ours.norm, body.final_layer_norm),
+        (ours.project, theirs.text_projection),
+    ):
+        other.load_state_dict(mine.state_dict())
+    ids = torch.tensor([[49_406, 320, 1929, 49_407, 0], [49_406, 5, 49_407, 0, 0]])
+    torch.testing.assert_close(ours(ids), theirs(ids).text_embeds, atol=1e-6, rtol=1e-5)
 
 
 @torch.no_grad()
