@@ -15,6 +15,7 @@ from textreel.features.file_keys import keys_ahead
 from textreel.features.stages import Encode, Write
 from textreel.features.store import FeatureStore
 from textreel.features.store_check import check_store
+from textreel.features.towers import PictureTower
 from textreel.media.decode import read_clip
 from textreel.media.errors import MissingFileError, UnreadableFileError
 from textreel.models.encoders import DualEncoder, load_encoder
@@ -27,12 +28,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
 
 @pytest.fixture
 def clip(tmp_path: Path, encoder: DualEncoder) -> PreparedClip:
-    return prepare_clip("a", read_clip(traps.plain(tmp_path)), encoder)
+    return prepare_clip("a", read_clip(traps.plain(tmp_path)), PictureTower(encoder))
 
 
 def test_the_tower_counts_its_waiting(encoder: DualEncoder, clip: PreparedClip) -> None:
     clock = iter([0.0, 3.0, 4.0, 6.0, 8.0])
-    with Encode(encoder, clock=lambda: next(clock)) as encode:
+    with Encode(PictureTower(encoder), clock=lambda: next(clock)) as encode:
         done = encode.put([clip])
         done += encode.finish()
         encode._idle_since_s = 4.0  # as if the first had been returned before
@@ -40,7 +41,7 @@ def test_the_tower_counts_its_waiting(encoder: DualEncoder, clip: PreparedClip) 
         done += encode.finish()
         assert (encode.wait_s, encode.busy_s) == (3.0 + 2.0, 1.0 + 2.0)
         assert encode.wait_share == 5 / 8
-    wanted = encode_together([clip], encoder)[0][1].values
+    wanted = encode_together([clip], PictureTower(encoder))[0][1].values
     assert len(done) == 2
     for tracks in done:
         assert torch.equal(tracks[0][1].values, wanted)
@@ -48,14 +49,14 @@ def test_the_tower_counts_its_waiting(encoder: DualEncoder, clip: PreparedClip) 
 
 def test_before_anything_is_done_all_time_is_waiting(encoder: DualEncoder) -> None:
     clock = iter([0.0, 2.0])
-    with Encode(encoder, clock=lambda: next(clock)) as encode:
+    with Encode(PictureTower(encoder), clock=lambda: next(clock)) as encode:
         assert encode.wait_share == 1.0
         assert encode.finish() == [] and encode.wait_share == 0.0
 
 
 def test_an_error_in_the_tower_is_raised_where_windows_are_taken(clip: PreparedClip) -> None:
     class Broken:
-        def encode_prepared(self, inputs: object) -> None:
+        def encode(self, inputs: object) -> None:
             raise RuntimeError("the tower fell")
 
     with Encode(Broken()) as encode, pytest.raises(RuntimeError, match="the tower fell"):
@@ -65,8 +66,8 @@ def test_an_error_in_the_tower_is_raised_where_windows_are_taken(clip: PreparedC
 
 def test_a_clip_without_frames_is_refused(tmp_path: Path, encoder: DualEncoder) -> None:
     with pytest.raises(EncodeError, match="nothing to encode"):
-        prepare_clip("a", read_clip(traps.wave(tmp_path)), encoder)
-    assert encode_together([], encoder) == []
+        prepare_clip("a", read_clip(traps.wave(tmp_path)), PictureTower(encoder))
+    assert encode_together([], PictureTower(encoder)) == []
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_siglip_patches_are_the_last_hidden_state_of_the_plain_model(
 
 def test_batches_change_no_patch_and_nothing_gives_nothing(encoder: DualEncoder) -> None:
     whole = encoder.encode_patches(random_frames(5))
-    encoder._budget["image"] = 2 * 3 * 24 * 24
+    encoder._runner.budget["image"] = 2 * 3 * 24 * 24
     torch.testing.assert_close(encoder.encode_patches(random_frames(5)), whole)
     none = encoder.encode_patches(random_frames(0))
     assert none.shape == (0, PATCHES, encoder.patch_dim)

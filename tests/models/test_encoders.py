@@ -74,7 +74,7 @@ def test_a_text_has_the_same_vector_alone_and_among_others(encoder: DualEncoder)
 def test_a_batch_budget_changes_nothing(folders: dict[str, Path]) -> None:
     encoder = load_encoder(folders["clip"])
     wide = encoder.encode_texts(TEXTS), encoder.encode_frames(random_frames(5))
-    encoder._budget = {"text": 1, "image": 2 * 3 * 24 * 24}
+    encoder._runner.budget = {"text": 1, "image": 2 * 3 * 24 * 24}
     narrow = encoder.encode_texts(TEXTS), encoder.encode_frames(random_frames(5))
     torch.testing.assert_close(wide, narrow)
 

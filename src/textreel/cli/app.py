@@ -12,6 +12,7 @@ import typer
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
 from textreel.cli.chat import chat
+from textreel.cli.convert import convert
 from textreel.cli.data import data
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
@@ -41,6 +42,7 @@ app.add_typer(synth)
 app.add_typer(data)
 app.add_typer(media)
 app.add_typer(encode)
+app.add_typer(convert)
 
 
 def _print_version(asked: bool) -> None:

@@ -21,6 +21,14 @@ from textreel.cli.sampling import (
     limits_of,
     sampling_of,
 )
+from textreel.cli.sound_options import (
+    ClipRuleName,
+    Clips,
+    SoundScaleName,
+    Weights,
+    open_with,
+    sound_options,
+)
 from textreel.cli.words import count_all
 
 if TYPE_CHECKING:
@@ -32,6 +40,24 @@ Workers = Annotated[
 ]
 Patches = Annotated[
     bool, typer.Option("--patches", help="One vector per patch of a frame, not one per frame.")
+]
+
+Paths = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, or files.")]
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="A folder, a Hugging Face id, embedded:tiny/towers, imagebind-audio, "
+        "imagebind-image or eva-blip2.",
+    ),
+]
+Store = Annotated[Path, typer.Option(metavar="STORE", help="Where; a killed run goes on there.")]
+MaxBad = Annotated[
+    str, typer.Option(metavar="N", help="Bad files allowed, 20 or 1%; more: exit 3.")
+]
+Shard = Annotated[str, typer.Option(metavar="I/N", help="Only part I of N of the files, from 0.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Where to encode: cpu, cuda, cuda:1, mps.")
 ]
 
 encode = typer.Typer(
@@ -48,12 +74,9 @@ def _group() -> None:
 
 @encode.command("run")
 def encode_run(
-    paths: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, or files.")],
-    encoder: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="A folder, Hugging Face id or embedded:tiny/towers."),
-    ],
-    out: Annotated[Path, typer.Option(metavar="STORE", help="Where; a killed run goes on there.")],
+    paths: Paths,
+    encoder: EncoderName,
+    out: Store,
     num_frames: NumFrames = None,
     fps: Fps = None,
     max_frames: MaxFrames = None,
@@ -61,20 +84,18 @@ def encode_run(
     end_s: EndS = None,
     policy: PolicyName = "centres",
     workers: Workers = None,
-    max_bad: Annotated[
-        str, typer.Option(metavar="N", help="Bad files allowed, 20 or 1%; more: exit 3.")
-    ] = "1%",
-    shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only part I of N of the files, from 0.")
-    ] = "0/1",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="Where to encode: cpu, cuda, cuda:1, mps.")
-    ] = "cpu",
+    max_bad: MaxBad = "1%",
+    shard: Shard = "0/1",
+    device: Device = "cpu",
     patches: Patches = False,
+    weights: Weights = None,
+    clips: Clips = None,
+    clip_rule: ClipRuleName = None,
+    sound_scale: SoundScaleName = None,
     cpu_s: CpuS = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Store the features of every video below DIR; bad files are listed, never replaced."""
+    """Store the features of every file below DIR; bad files are listed, never replaced."""
     from textreel.data.media_files import find_media
     from textreel.data.shards import parse_shard
 
@@ -86,13 +107,15 @@ def encode_run(
         end_s=end_s,
         policy=policy,
     )
+    chosen = num_frames is not None or fps is not None or policy != "centres"
     part, found = parse_shard(shard), find_media(paths)
     keep_stderr_plain()
     check_device(device)
     from textreel.features.pipeline import EncodeSettings, encode_files
     from textreel.models.decoder import locate
-    from textreel.models.encoders import load_encoder
 
+    opened = open_with(locate(encoder), weights=weights, sound_scale=sound_scale, device=device)
+    tower = sound_options(opened, clips=clips, rule=clip_rule, frames=chosen)
     settings = EncodeSettings(
         spec=spec,
         workers=workers,
@@ -101,9 +124,8 @@ def encode_run(
         max_bad=max_bad,
         patches=patches,
     )
-    towers = load_encoder(locate(encoder), device=device)
     with Display() as display:
-        report = encode_files(found.files, out, towers, settings, show=display.update)
+        report = encode_files(found.files, out, tower, settings, show=display.update)
     told = {"ok": True, **asdict(report), "ignored": found.skipped}
     emit(told, as_json=as_json, text=_describe(report, found.skipped))
 

@@ -5,7 +5,8 @@
                                                           or, as patches, Features (T, P, F) image
 
 T frames, F feature width; P is 1, one vector per frame, except for patches. Those are other
-features: their encoder's name ends in `#patches`, so no store and no batch mixes the two.
+features: their encoder's name ends in `#patches`, so no store and no batch mixes the two. Which
+tower takes a clip, and what of it: features/towers.py.
 Everything is lazy: an iterator of videos in, an iterator of features out, one window in memory at
 a time.
 """
@@ -21,14 +22,14 @@ from torch import Tensor
 from textreel.data.errors import HintedError
 from textreel.data.textual_video import TextualVideo
 from textreel.features.fuse import FuseMode, average, frame_texts, split_text
+from textreel.features.towers import ClipTower, PictureTower, SoundTower
 from textreel.media.album import Part
 from textreel.media.clip import Clip
-from textreel.models.batch import Features, Modality
-from textreel.models.encoders import DualEncoder, Prepared
+from textreel.models.batch import Features
+from textreel.models.encoders import DualEncoder
+from textreel.models.tower_runner import Prepared
 
 _Item = TypeVar("_Item")
-PATCHES_SUFFIX = "#patches"
-"""Ends the encoder's name in the identity of patch features."""
 
 
 class EncodeError(HintedError, ValueError):
@@ -87,7 +88,16 @@ def encode_textual_videos(
             rows = frames[start : start + len(video.frames)]
             start += len(rows)
             times_s = video.times_s or range(len(rows))
-            yield video.id, _features(rows, times_s, encoder=encoder, modality="text")
+            yield (
+                video.id,
+                Features(
+                    values=rows.half()[:, None, :],
+                    times_s=torch.tensor(list(times_s), dtype=torch.float64),
+                    modality="text",
+                    encoder=encoder.name,
+                    revision=encoder.revision,
+                ),
+            )
             tally.videos += 1
             tally.frames += len(rows)
 
@@ -111,10 +121,11 @@ def encode_clips(
         EncodeError: a clip without frames, such as a sound file's.
     """
     tally = EncodeTally() if tally is None else tally
+    tower = PictureTower(encoder)
     for group in windows(clips, window):
         _refuse_empty((name, len(clip.frames)) for name, clip in group)
-        prepared = [prepare_clip(name, clip, encoder) for name, clip in group]
-        for name, features in encode_together(prepared, encoder):
+        prepared = [prepare_clip(name, clip, tower) for name, clip in group]
+        for name, features in encode_together(prepared, tower):
             yield name, features
             tally.videos += 1
             tally.frames += len(features.times_s)
@@ -122,12 +133,12 @@ def encode_clips(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedClip:
-    """A clip whose frames are ready for the picture tower.
+    """A clip whose frames, or whose sound, is ready for a tower.
 
     Attributes:
         name: its id.
         inputs: the tower's inputs by name, each (T, ...).
-        times_s: float64 (T,), when each frame is shown.
+        times_s: float64 (T,), when each frame is shown, or the middle of each piece of sound.
     """
 
     name: str
@@ -143,7 +154,7 @@ class EncodedClip:
     features: Features
 
 
-def prepare_clip(name: str, clip: Clip | Part, encoder: DualEncoder) -> PreparedClip:
+def prepare_clip(name: str, clip: Clip | Part, encoder: ClipTower) -> PreparedClip:
     """Resize and normalise the frames of one clip, or of a part of it; on the CPU, in any thread.
 
     Raises:
@@ -190,28 +201,49 @@ def join_features(parts: Sequence[Features]) -> Features:
     return replace(parts[0], values=values[order], times_s=times_s)
 
 
-def encode_together(
-    clips: Sequence[PreparedClip], encoder: DualEncoder, *, patches: bool = False
-) -> list[tuple[str, Features]]:
-    """Return (id, features) of clips whose frames share the tower's batches.
+def prepare_sound(name: str, clip: Clip, tower: SoundTower, *, start_s: float) -> PreparedClip:
+    """Cut the sound of one clip for a tower; on the CPU, in any thread.
 
-    Features are pooled, (T, 1, F), or with `patches` one vector per patch, (T, P, F). The last
-    bits of a vector depend on which clips these are, and on their order.
+    Args:
+        name: its id.
+        clip: read as the tower wants it.
+        tower: the one it is for.
+        start_s: where its window starts; what sounds before is not encoded.
+
+    Raises:
+        MediaError: the clip has no sound, or too short a one.
+    """
+    inputs, times_s = tower.prepare(clip, start_s=start_s)
+    return PreparedClip(
+        name=name, inputs=inputs, times_s=torch.tensor(times_s, dtype=torch.float64)
+    )
+
+
+def encode_together(
+    clips: Sequence[PreparedClip], encoder: ClipTower
+) -> list[tuple[str, Features]]:
+    """Return (id, features) of clips that share the tower's batches.
+
+    Features are pooled, (T, 1, F), or several vectors per step, (T, P, F). The last bits of a
+    vector depend on which clips these are, and on their order.
     """
     if not clips:
         return []
-    encode = encoder.encode_prepared_patches if patches else encoder.encode_prepared
-    vectors = encode(_joined([clip.inputs for clip in clips]))
+    vectors = encoder.encode(_joined([clip.inputs for clip in clips]))
     parts = torch.split(vectors, [len(clip.times_s) for clip in clips])
     return [
-        (clip.name, _features(rows, clip.times_s.tolist(), encoder=encoder, modality="image"))
+        (
+            clip.name,
+            Features(
+                values=rows.half() if rows.ndim == 3 else rows.half()[:, None, :],
+                times_s=clip.times_s,
+                modality=encoder.modality,
+                encoder=encoder.name,
+                revision=encoder.revision,
+            ),
+        )
         for clip, rows in zip(clips, parts, strict=True)
     ]
-
-
-def encoder_name(encoder: DualEncoder, *, patches: bool) -> str:
-    """Return the encoder's name as its features and their store carry it."""
-    return encoder.name + PATCHES_SUFFIX if patches else encoder.name
 
 
 def encode_long_texts(
@@ -255,20 +287,6 @@ def _owners(groups: Sequence[Sequence[str]]) -> Tensor:
 
 def _joined(prepared: Sequence[Prepared]) -> Prepared:
     return {key: torch.cat([one[key] for one in prepared]) for key in prepared[0]}
-
-
-def _features(
-    rows: Tensor, times_s: Iterable[float], *, encoder: DualEncoder, modality: Modality
-) -> Features:
-    """Return `Features` of pooled rows (T, F), or of patches (T, P, F)."""
-    patches = rows.ndim == 3
-    return Features(
-        values=rows.half() if patches else rows.half()[:, None, :],
-        times_s=torch.tensor(list(times_s), dtype=torch.float64),
-        modality=modality,
-        encoder=encoder_name(encoder, patches=patches),
-        revision=encoder.revision,
-    )
 
 
 def _refuse_empty(lengths: Iterable[tuple[str, int]]) -> None:

@@ -57,3 +57,9 @@ class BadEntryError(HintedError, ValueError):
 
 def _bad_entry(message: str, code: str) -> BadEntryError:
     return BadEntryError(message, code=code)
+
+
+class TowerError(HintedError, ValueError):
+    """An encoder has no tower of the kind that is wanted."""
+
+    exit_code: ClassVar[int] = 2

@@ -1,9 +1,9 @@
-"""Encode the frames of many files into a feature store: `textreel encode run`.
+"""Encode the frames, or the sound, of many files into a feature store: `textreel encode run`.
 
     files --content hash--> windows of distinct files --Decode--> Encode --Write--> store/
 
         store/                what `features/store.py` says, and
-          sampling.json       the rule by which frames were chosen
+          sampling.json       the rule by which frames, or pieces of sound, were chosen
           files-0-of-1.jsonl  which file has which features
           quarantine.jsonl    files that cannot be read, each with its reason (of one part of
                               several: quarantine-0-of-4.jsonl)
@@ -35,16 +35,17 @@ from textreel.data.files import write_atomic
 from textreel.data.media_files import MediaFile
 from textreel.data.quarantine import Quarantine
 from textreel.data.shards import in_shard
-from textreel.features.encode import EncodedClip, PreparedClip, encoder_name
+from textreel.features.encode import EncodedClip, PreparedClip
 from textreel.features.file_index import FileIndex
 from textreel.features.file_keys import keys_ahead
 from textreel.features.stages import Decode, Encode, Ticket, Tracks, Write
 from textreel.features.store import FeatureStore
+from textreel.features.towers import ClipTower, as_tower, sampling_of
 from textreel.media.errors import MediaError
 from textreel.media.pool import run_ahead
 from textreel.media.sampling import SamplingSpec
 from textreel.media.worker import DecodeLimits
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import Encoder
 
 _log = logging.getLogger("textreel.features")
 WINDOW_FRAMES = 256
@@ -121,17 +122,17 @@ class EncodeReport:
 def encode_files(
     files: Sequence[MediaFile],
     out: Path | str,
-    encoder: DualEncoder,
+    encoder: Encoder | ClipTower,
     settings: EncodeSettings,
     *,
     show: Show = lambda phase, done, total, note: None,
 ) -> EncodeReport:
-    """Encode the frames of files into a store, made if it is not there.
+    """Encode the frames or the sound of files into a store, made if it is not there.
 
     Args:
         files: what `find_media` found, also those of other parts.
         out: the store's folder.
-        encoder: whose picture tower sees them.
+        encoder: whose picture tower sees them, or the tower itself.
         settings: which frames, and the rest.
         show: told the phase, files done, files in all, and a note, after every file.
 
@@ -139,6 +140,7 @@ def encode_files(
         FeatureMismatchError: the store that is there has another encoder or sampling, or pooled
             features where patches are wanted, or the other way round.
         EncoderError: patches are wanted of a picture tower that has none.
+        TowerError: the same, of an encoder of another kind.
         LockedError: another process writes this part of it.
         TooManyBadError: more files are bad than allowed; what is encoded by then is stored.
         LimitError: `max_bad` is no limit.
@@ -146,7 +148,8 @@ def encode_files(
     mine = [file for file in files if in_shard(file.name, shard=settings.shard)]
     quarantine_path = Path(out) / _quarantine_name(settings.shard)
     Quarantine(max_bad=settings.max_bad)  # a bad limit is told before anything is made
-    store = open_store(out, encoder, settings.spec, patches=settings.patches)
+    tower = as_tower(encoder, patches=settings.patches)
+    store = open_store(out, tower, settings.spec)
     with ExitStack() as held:
         whole = sys.maxsize  # the stage commits between windows
         writer = held.enter_context(
@@ -157,10 +160,10 @@ def encode_files(
         quarantine.start_again({str(file.path) for file in mine})
         job = _Job(mine, store, index, quarantine, settings.window, show)
         write = held.enter_context(Write(writer, index))
-        encode = held.enter_context(Encode(encoder, patches=settings.patches))
+        encode = held.enter_context(Encode(tower))
         decode = held.enter_context(
             Decode(
-                encoder,
+                tower,
                 settings.spec,
                 tower=encode.alone,
                 workers=settings.workers,
@@ -172,9 +175,9 @@ def encode_files(
 
 
 def open_store(
-    out: Path | str, encoder: DualEncoder, spec: SamplingSpec, *, patches: bool = False
+    out: Path | str, encoder: Encoder | ClipTower, spec: SamplingSpec, *, patches: bool = False
 ) -> FeatureStore:
-    """Open the store of an encoder and a sampling, made if it is not there.
+    """Open the store of an encoder, or a tower, and a sampling, made if it is not there.
 
     A store holds pooled features or patches, never both: the encoder's name in its identity ends
     in `#patches` for the latter.
@@ -184,15 +187,15 @@ def open_store(
         TakenError: something else is there.
         EncoderError: patches are wanted of a picture tower that has none; nothing is made.
     """
-    name = encoder_name(encoder, patches=patches)
-    feature_dim = encoder.patch_dim if patches else encoder.dim
+    tower = as_tower(encoder, patches=patches)
+    feature_dim = tower.dim
 
     def attempt() -> FeatureStore:
         return FeatureStore.open_or_create(
             out,
-            encoder=name,
-            revision=encoder.revision,
-            sampling=spec.fingerprint,
+            encoder=tower.name,
+            revision=tower.revision,
+            sampling=sampling_of(tower, spec),
             feature_dim=feature_dim,
         )
 
@@ -204,7 +207,7 @@ def open_store(
         store = attempt()  # another part made it in this very moment
     rule = store.path / "sampling.json"
     if not rule.exists():
-        write_atomic(rule, spec.to_json() + "\n")
+        write_atomic(rule, tower.rule(spec) + "\n")
     return store
 
 

@@ -1,7 +1,7 @@
 """The stages of an encoding job as plain objects, each with threads of its own.
 
     Decode   files -> prepared frames     guarded processes side by side, then the encoder's own
-                                          image preparation in threads: all ahead of the tower
+             (or prepared sounds)         preparation in threads: all ahead of the tower
     Encode   windows -> features          one thread, so that the tower never waits for the disk
     Write    features -> store, file index one thread; commits whole windows only
 
@@ -28,17 +28,18 @@ from textreel.features.encode import (
     join_features,
     join_parts,
     prepare_clip,
+    prepare_sound,
     split_clip,
 )
 from textreel.features.file_index import FileIndex
 from textreel.features.store_writer import StoreWriter
+from textreel.features.towers import ClipTower, SoundTower
 from textreel.media.album import Part
 from textreel.media.errors import NoStreamError
 from textreel.media.pool import ReaderPool
 from textreel.media.sampling import SamplingSpec
 from textreel.media.worker import DecodeLimits, GuardedReader
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
 
 Tracks = list[tuple[str, Features]]
 """(id, features) of the clips of one window."""
@@ -81,7 +82,7 @@ class Ticket:
         """Wait for the prepared frames, or, of a long clip, for its features.
 
         Raises:
-            MediaError: the file cannot be read, or has no pictures.
+            MediaError: the file cannot be read, or has no pictures (or no sound).
         """
         return self._task.result()()
 
@@ -91,7 +92,7 @@ class Decode(_Stage):
 
     def __init__(
         self,
-        encoder: DualEncoder,
+        encoder: ClipTower,
         spec: SamplingSpec,
         *,
         tower: Tower,
@@ -125,6 +126,8 @@ class Decode(_Stage):
     def _decode(
         self, reader: GuardedReader, name: str, path: Path
     ) -> Callable[[], PreparedClip | EncodedClip]:
+        if isinstance(self._encoder, SoundTower):
+            return self._hear(reader, name, path, self._encoder).result
         gathering = _Gathering(partial(self._prepare, name), self._tower)
         heard = reader.read_parts(path, self._spec, hand_on=gathering.take).clip.sound_status
         if not gathering.frames:
@@ -138,6 +141,15 @@ class Decode(_Stage):
         task = self._preparing.submit(prepare_clip, name, part, self._encoder)
         task.add_done_callback(lambda _: self._room.release())
         return task
+
+    def _hear(
+        self, reader: GuardedReader, name: str, path: Path, tower: SoundTower
+    ) -> "Future[PreparedClip]":
+        """Decode and prepare a file's sound, and of its frames one: it sets the clock."""
+        start_s, end_s = self._spec.start_s, self._spec.end_s
+        spec = SamplingSpec(num_frames=1, start_s=start_s, end_s=end_s)
+        clip = reader.read(path, spec, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz).clip
+        return self._preparing.submit(prepare_sound, name, clip, tower, start_s=start_s or 0.0)
 
     def close(self) -> None:
         """Drop what has not begun, and end the processes."""
@@ -200,13 +212,12 @@ class Encode(_Stage):
 
     def __init__(
         self,
-        encoder: DualEncoder,
+        encoder: ClipTower,
         *,
-        patches: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Encode to pooled features, or to one vector per patch."""
-        self._encoder, self._patches, self._clock = encoder, patches, clock
+        """Encode with that tower."""
+        self._encoder, self._clock = encoder, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self._waiting: deque[Future[Tracks]] = deque()
         self._idle_since_s: float | None = clock()
@@ -251,7 +262,7 @@ class Encode(_Stage):
         since_s, self._idle_since_s = self._idle_since_s, None
         self.wait_s += begun_s - (begun_s if since_s is None else since_s)
         prepared = [clip for clip in clips if isinstance(clip, PreparedClip)]
-        new = dict(encode_together(prepared, self._encoder, patches=self._patches))
+        new = dict(encode_together(prepared, self._encoder))
         done = {clip.name: clip.features for clip in clips if isinstance(clip, EncodedClip)}
         tracks = [(clip.name, (new | done)[clip.name]) for clip in clips]
         ended_s = self._clock()

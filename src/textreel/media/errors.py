@@ -80,6 +80,12 @@ class NoStreamError(MediaError):
     default_hint: ClassVar[str] = "list the file's streams with `textreel media show`"
 
 
+class TooShortError(MediaError):
+    """The sound is shorter than one frame of a spectrogram."""
+
+    default_hint: ClassVar[str] = "give a longer sound, or leave the file out"
+
+
 class OutOfRangeError(MediaError):
     """The window asked for lies outside the file."""
 

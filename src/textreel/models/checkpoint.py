@@ -1,4 +1,4 @@
-"""A saved `TrackLM`: `config.json` and `model.safetensors`, trained tensors only.
+"""A saved model: `config.json` and `model.safetensors`, trained tensors only.
 
 The decoder is not copied: the config says where it is and what its weight files hash to. Every
 tensor that should be there must be, and none may be left over.
@@ -7,10 +7,10 @@ tensor that should be there must be, and none may be left over.
 import json
 import os
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import Field, asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,10 +24,31 @@ from textreel.models.connectors import ConnectorConfig
 from textreel.models.errors import CheckpointError
 
 FORMAT = 1
+TRACK_LM = "textreel-track-lm"
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
 
 
-def save(directory: str | Path, *, config: TrackLMConfig, tensors: dict[str, Tensor]) -> None:
+class ModelConfig(Protocol):
+    """What every config of a saved model says about its decoder."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def decoder(self) -> str:
+        """Where it is."""
+
+    @property
+    def decoder_weights(self) -> str:
+        """What its weight files hash to."""
+
+
+def save(
+    directory: str | Path,
+    *,
+    config: ModelConfig,
+    tensors: dict[str, Tensor],
+    kind: str = TRACK_LM,
+) -> None:
     """Write a model's config and trained tensors, each file atomically.
 
     Args:
@@ -35,6 +56,7 @@ def save(directory: str | Path, *, config: TrackLMConfig, tensors: dict[str, Ten
         config: its decoder, if an existing directory, is written relative to `directory`, and its
             weight fingerprint is filled in where it is missing.
         tensors: trained tensors by name.
+        kind: of model, as its config names it.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -46,7 +68,7 @@ def save(directory: str | Path, *, config: TrackLMConfig, tensors: dict[str, Ten
     header = {
         "format": FORMAT,
         "written_by": f"textreel {version('textreel')}",
-        "model_type": "textreel-track-lm",
+        "model_type": kind,
     }
     with tempfile.TemporaryDirectory(dir=directory, prefix=".saving-") as scratch:
         contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
@@ -58,7 +80,12 @@ def save(directory: str | Path, *, config: TrackLMConfig, tensors: dict[str, Ten
 
 
 def read_config(directory: str | Path) -> TrackLMConfig:
-    """Read a saved model's config.
+    """Read a saved `TrackLM`'s config; see `read_header` for errors."""
+    return _config(read_header(directory, kind=TRACK_LM), Path(directory) / CONFIG_NAME)
+
+
+def read_header(directory: str | Path, *, kind: str) -> dict[str, Any]:
+    """Return the fields of a saved model's config.
 
     Raises:
         CheckpointError: there is none, it is of another kind or a newer format, or its fields are
@@ -71,15 +98,15 @@ def read_config(directory: str | Path) -> TrackLMConfig:
             hint="give the folder of a run",
         )
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if (kind := values.pop("model_type", None)) != "textreel-track-lm":
-        raise CheckpointError(f"{path}: a model of kind {kind!r}, not 'textreel-track-lm'")
+    if (found := values.pop("model_type", None)) != kind:
+        raise CheckpointError(f"{path}: a model of kind {found!r}, not {kind!r}")
     if (number := values.pop("format", 0)) > FORMAT:
         raise CheckpointError(
             f"{path}: format {number}, but this version reads up to {FORMAT}",
             hint="install the textreel version named in written_by",
         )
     values.pop("written_by", None)
-    return _config(values, path)
+    return values
 
 
 def _config(values: dict[str, Any], path: Path) -> TrackLMConfig:
@@ -93,7 +120,7 @@ def _config(values: dict[str, Any], path: Path) -> TrackLMConfig:
         raise CheckpointError(f"{path}: fields are not those of TrackLMConfig ({error})") from error
 
 
-def load_decoder(config: TrackLMConfig, *, dtype: torch.dtype) -> PreTrainedModel:
+def load_decoder(config: ModelConfig, *, dtype: torch.dtype) -> PreTrainedModel:
     """Load the decoder of a saved model and check that its weights are the right ones.
 
     Args:

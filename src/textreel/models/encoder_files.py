@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from textreel.models.encoder_errors import EncoderError, EncoderUnavailableError
 
 _log = logging.getLogger("textreel.models")
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SAFE_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _OLD_WEIGHTS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 _SETTINGS = frozenset(
@@ -87,7 +87,7 @@ def find_encoder(name_or_path: str | Path) -> EncoderFiles:
         name = folder.resolve().name
         return EncoderFiles(name=name, path=folder, revision=_content_revision(folder))
     name = str(name_or_path)
-    if not _HUB_ID.fullmatch(name):
+    if not HUB_ID.fullmatch(name):
         raise EncoderError(
             f"no folder {name}, and it does not look like a Hugging Face id",
             hint="give an existing folder or an id such as openai/clip-vit-large-patch14",
@@ -142,15 +142,30 @@ def _is_whole(folder: Path) -> bool:
 def _content_revision(folder: Path) -> str:
     whole = hashlib.sha256()
     for name in wanted_files(p.name for p in folder.iterdir()):
-        stat = (folder / name).stat()
-        digest = _file_sha256(folder / name, stat.st_size, stat.st_mtime_ns)
-        whole.update(f"{name} {digest}\n".encode())
+        whole.update(f"{name} {file_sha256(folder / name)}\n".encode())
     return f"sha256:{whole.hexdigest()}"
 
 
-@functools.lru_cache(maxsize=256)
-def _file_sha256(path: Path, size: int, mtime_ns: int) -> str:
+def published_files(paths: Sequence[str | Path], *, name: str) -> EncoderFiles:
+    """Describe an encoder that is read from files of its authors, in this order.
+
+    Args:
+        paths: existing files; the first one stands for the encoder.
+        name: what the encoder is called.
+    """
+    places = [Path(path).expanduser() for path in paths]
+    digest = hashlib.sha256("\n".join(map(file_sha256, places)).encode())
+    return EncoderFiles(name=name, path=places[0], revision=f"sha256:{digest.hexdigest()}")
+
+
+def file_sha256(path: Path) -> str:
     """Hash one file; remembered in this process while its size and time stay the same."""
+    stat = path.stat()
+    return _hashed(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _hashed(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

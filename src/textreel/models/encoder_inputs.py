@@ -1,13 +1,16 @@
-"""From texts to what a text tower takes. No weights here.
+"""From texts and frames to what a tower takes. No weights here.
 
-texts  --tokenize-->  ids  --pad-->  input_ids (N, L), attention_mask (N, L)
+texts                      --tokenize-->  ids  --pad-->  input_ids (N, L), attention_mask (N, L)
+frames uint8 (N, 3, H, W)  --prepared_frames-->          pixel_values (N, 3, h, w)
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
 
 from textreel.models.encoder_errors import EncoderError, TextTooLongError
 
@@ -83,3 +86,26 @@ def _max_tokens(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) ->
             hint="set model_max_length in its tokenizer_config.json",
         )
     return min(known)
+
+
+def prepared_frames(
+    frames: NDArray[np.uint8] | Tensor, processor: BaseImageProcessor, *, name: str
+) -> dict[str, Tensor]:
+    """Return what a picture tower takes: resized, cropped and normalised; empty for no frames.
+
+    Args:
+        frames: uint8 RGB (N, 3, H, W).
+        processor: the model's own.
+        name: of the encoder, for messages.
+
+    Raises:
+        EncoderError: another shape or type.
+    """
+    array = frames.cpu().numpy() if isinstance(frames, Tensor) else frames
+    if array.ndim != 4 or array.shape[1] != 3 or array.dtype != np.uint8:
+        raise EncoderError(
+            f"frames for {name} must be uint8 (N, 3, H, W), got {array.dtype} {array.shape}"
+        )
+    if not len(array):
+        return {}
+    return dict(processor(list(array), input_data_format="channels_first", return_tensors="pt"))

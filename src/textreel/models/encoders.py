@@ -7,16 +7,14 @@
 
 N items, F feature width, P patches of a frame. CLIP, SigLIP, SigLIP 2, MetaCLIP, the tiny
 towers and any other Hugging Face model with `get_text_features` and `get_image_features` differ
-by name only. A batch is a budget of positions or pixels, not a number of items, and is halved when
-an accelerator's memory does not hold it. Items of one length go together; the order of the answer
-is that of the call.
+by name only. How items share batches: models/tower_runner.py.
 
 Pixels are made by the model's own image processor (PIL): 0.5 ms for a frame of 192 px, 4.6 ms for
 640 x 360 to 224 px, nearly all of it Pillow's resizing, so a way of our own gains nothing.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +33,14 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from textreel.models import tiny_towers as _registers_the_tiny_towers  # noqa: F401
-from textreel.models.encoder_errors import (
-    EncoderError,
-    EncoderMemoryError,
-    EncoderUnavailableError,
-)
+from textreel.models.encoder_errors import EncoderError, EncoderUnavailableError
 from textreel.models.encoder_files import EncoderFiles, find_encoder
-from textreel.models.encoder_inputs import TextInputs
+from textreel.models.encoder_inputs import TextInputs, prepared_frames
 from textreel.models.encoder_patches import PatchTower
 from textreel.models.encoder_statistics import EncoderStatistics, load_statistics
+from textreel.models.tower_runner import Prepared, TowerRunner, unit_norm
 
-Prepared = Mapping[str, Tensor]
-"""A tower's inputs by name, each (N, ...)."""
-
-_CPU_BUDGET = {
-    "text": 4_096,  # token positions: 53 CLIP texts of full length
-    "image": 32 * 3 * 224 * 224,  # values: 32 frames at CLIP's size
-    "sound": 64 * 200 * 64,  # values: 64 two-second mel spectrograms at 100 frames per second
-}
-_ACCELERATOR_FACTOR = 16  # halved until it fits
+__all__ = ["DualEncoder", "Prepared", "load_encoder"]
 
 
 class DualEncoder:
@@ -82,8 +69,7 @@ class DualEncoder:
         self._texts = texts
         self._processor = processor
         self.device: torch.device = model.device
-        factor = 1 if self.device.type == "cpu" else _ACCELERATOR_FACTOR
-        self._budget = {kind: factor * budget for kind, budget in _CPU_BUDGET.items()}
+        self._runner = TowerRunner(self._model, name=self.name)
         self.dim = self._text_vectors(texts.tokenize(["a"])).shape[1]
 
     @property
@@ -146,17 +132,7 @@ class DualEncoder:
         Frames of any size come out in one size, so those of many clips can share a batch; the
         work is on the CPU and can run ahead of the tower in another thread.
         """
-        array = frames.cpu().numpy() if isinstance(frames, Tensor) else frames
-        if array.ndim != 4 or array.shape[1] != 3 or array.dtype != np.uint8:
-            raise EncoderError(
-                f"frames for {self.name} must be uint8 (N, 3, H, W), "
-                f"got {array.dtype} {array.shape}"
-            )
-        if not len(array):
-            return {}
-        return dict(
-            self._processor(list(array), input_data_format="channels_first", return_tensors="pt")
-        )
+        return prepared_frames(frames, self._processor, name=self.name)
 
     def encode_prepared(self, prepared: Prepared) -> Tensor:
         """Return unit-norm float32 (N, F) for what `prepare_frames` made."""
@@ -186,7 +162,7 @@ class DualEncoder:
         tower = self._patch_tower
         if not prepared:
             return torch.zeros(0, tower.num_patches, tower.dim)
-        return self._run_rows("image", prepared, "pixel_values", tower)
+        return self._runner.run_rows("image", prepared, main="pixel_values", tower=tower)
 
     @functools.cached_property
     def _patch_tower(self) -> PatchTower:
@@ -213,11 +189,14 @@ class DualEncoder:
         )
 
     def _text_vectors(self, ids: Sequence[Sequence[int]]) -> Tensor:
-        return self._run(
+        if not ids:
+            return torch.zeros(0, self.dim)
+        return self._runner.run(
             "text",
             [self._texts.width(row) for row in ids],
-            lambda rows: self._texts.pad([ids[i] for i in rows]),
-            _unit_norm(self._model.get_text_features),
+            make=lambda rows: self._texts.pad([ids[i] for i in rows]),
+            tower=_pooled_unit(self._model.get_text_features),
+            dim=getattr(self, "dim", None),  # not known before the first text
         )
 
     def _encode_rows(
@@ -225,82 +204,9 @@ class DualEncoder:
     ) -> Tensor:
         if not prepared:
             return torch.zeros(0, self.dim)
-        return self._run_rows(kind, prepared, main, _unit_norm(tower))
-
-    def _run_rows(
-        self, kind: str, prepared: Prepared, main: str, tower: Callable[..., Tensor]
-    ) -> Tensor:
-        values = prepared[main]
-        cost = values[0].numel()
-        return self._run(
-            kind,
-            [cost] * len(values),
-            lambda rows: {k: v[rows[0] : rows[-1] + 1] for k, v in prepared.items()},
-            tower,
+        return self._runner.run_rows(
+            kind, prepared, main=main, tower=_pooled_unit(tower), dim=self.dim
         )
-
-    def _run(
-        self,
-        kind: str,
-        costs: Sequence[int],
-        make: Callable[[list[int]], Prepared],
-        tower: Callable[..., Tensor],
-    ) -> Tensor:
-        """Run a tower over all items, cheap ones first, and put the rows back in order."""
-        order = sorted(range(len(costs)), key=costs.__getitem__)
-        ascending = [costs[i] for i in order]
-        parts: list[Tensor] = []
-        done = 0
-        while done < len(order):
-            count = _num_that_fit(ascending, start=done, budget=self._budget[kind])
-            rows = order[done : done + count]
-            vectors = self._forward(make(rows), tower)
-            if vectors is None:
-                if count == 1:
-                    raise EncoderMemoryError(
-                        f"{self.name}: not even one {kind} fits into the memory of {self.device}",
-                        hint="free that memory, load with a smaller dtype, or use device='cpu'",
-                    )
-                self._budget[kind] = costs[rows[-1]] * (count // 2)
-                continue
-            parts.append(vectors)
-            done += count
-        if not parts:
-            return torch.zeros(0, self.dim)
-        vectors = torch.cat(parts)
-        self._check(vectors, kind)
-        return torch.empty_like(vectors).index_copy_(0, torch.tensor(order), vectors)
-
-    def _forward(self, prepared: Prepared, tower: Callable[..., Tensor]) -> Tensor | None:
-        """Return a tower's vectors on the CPU, or None when the device's memory ran out."""
-        try:
-            with torch.inference_mode():
-                inputs = {k: self._to_device(v) for k, v in prepared.items()}
-                vectors = tower(**inputs).cpu()
-        except torch.OutOfMemoryError:
-            return None
-        return vectors.clone()  # outside inference mode: an ordinary tensor, fit for training
-
-    def _to_device(self, values: Tensor) -> Tensor:
-        dtype = self._model.dtype if values.is_floating_point() else values.dtype
-        return values.to(self.device, dtype)
-
-    def _check(self, vectors: Tensor, kind: str) -> None:
-        finite = vectors.isfinite().all(-1)
-        if bad := int((~finite).sum()):
-            raise EncoderError(
-                f"{self.name}: {bad} of {finite.numel()} {kind} vectors are not finite "
-                f"in {self._model.dtype}",
-                hint="load it with dtype=torch.float32",
-            )
-        if vectors.ndim == 3:
-            return  # patches may have a width of their own
-        dim = getattr(self, "dim", vectors.shape[1])
-        if vectors.shape[1] != dim:
-            raise EncoderError(
-                f"{self.name}: {kind} vectors have {vectors.shape[1]} numbers, text vectors {dim}: "
-                f"its towers share no space"
-            )
 
 
 def load_encoder(
@@ -355,24 +261,12 @@ def load_encoder(
     )
 
 
-def _num_that_fit(ascending: Sequence[int], *, start: int, budget: int) -> int:
-    """Return how many costs from `start` on fit when each is padded to the largest; at least 1."""
-    end = start + 1
-    while end < len(ascending) and ascending[end] * (end + 1 - start) <= budget:
-        end += 1
-    return end - start
+def _pooled_unit(tower: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Return the tower with unit-norm (N, F) for its answer, which may be an output object."""
+    return unit_norm(lambda **inputs: pooled(tower(**inputs)))
 
 
-def _unit_norm(tower: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Return the tower with (N, F) of unit length for its answer."""
-
-    def unit(**inputs: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(_pooled(tower(**inputs)).float(), dim=-1)
-
-    return unit
-
-
-def _pooled(output: Tensor | ModelOutput) -> Tensor:
+def pooled(output: Tensor | ModelOutput) -> Tensor:
     """Return (N, F) from what a tower returned: a tensor, or an output with `pooler_output`."""
     if isinstance(output, Tensor):
         return output

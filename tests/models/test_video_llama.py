@@ -1,0 +1,177 @@
+"""Both senses in one prompt; released branches, and files that are not what they should be."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from tests.models import published_fakes as fakes
+from tests.models.tiny_decoders import make_decoder
+from textreel.models import decoder as decoders
+from textreel.models.decoder_checks import config_width, refuse_delta
+from textreel.models.errors import (
+    BatchError,
+    CheckpointError,
+    DecoderNotFoundError,
+    ModelConfigError,
+)
+from textreel.models.published_files import PublishedFileError
+from textreel.models.video_llama import SensesBatch, Track, VideoLlama, VideoLlamaConfig
+from textreel.models.video_llama_checkpoint import read_branch
+
+IMAGE, SOUND = fakes.BRANCHES["image"], fakes.BRANCHES["sound"]
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return decoders.prepare(make_decoder())
+
+
+@pytest.fixture(scope="module")
+def model(decoder) -> VideoLlama:
+    return VideoLlama(decoder, VideoLlamaConfig(decoder="d", image=IMAGE, sound=SOUND))
+
+
+@pytest.fixture
+def batch() -> SensesBatch:
+    """Two rows: 3 places of sound at 1, 2 places of pictures at 6, targets at the end."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1, 20, (2, 12), generator=generator)
+    labels = torch.full_like(ids, -100)
+    labels[:, 9:] = ids[:, 9:]
+    sound, image = torch.zeros(2, 12, dtype=torch.bool), torch.zeros(2, 12, dtype=torch.bool)
+    sound[:, 1:4], image[:, 6:8] = True, True
+    return SensesBatch(
+        input_ids=ids,
+        labels=labels,
+        ids=("first", "second"),
+        image_slots=image,
+        sound_slots=sound,
+        image=Track(features=torch.randn(2, 4, 3, 12, generator=generator)),
+        sound=Track(features=torch.randn(2, 2, 1, 6, generator=generator)),
+    )
+
+
+@torch.no_grad()
+def test_soft_tokens_of_both_senses_stand_in_their_places(model, batch) -> None:
+    found = model.embeddings(batch)
+    plain = model.decoder.get_input_embeddings()(batch.input_ids)
+    other = ~(batch.image_slots | batch.sound_slots)
+    assert torch.equal(found[other], plain[other])
+    assert torch.equal(found[:, 1:4], model.soft_tokens("sound", batch.sound))
+    assert torch.equal(found[:, 6:8], model.soft_tokens("image", batch.image))
+
+
+def test_the_loss_is_the_decoder_s_own_on_those_embeddings(model, batch) -> None:
+    with torch.no_grad():
+        logits = model.decoder(inputs_embeds=model.embeddings(batch)).logits[:, :-1]
+    wanted = cross_entropy(logits.flatten(0, 1), batch.labels[:, 1:].flatten())
+    torch.testing.assert_close(model.loss(batch), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_only_the_branches_learn(model, batch) -> None:
+    model.train()
+    assert not model.decoder.training
+    model.eval()
+    model.loss(batch).backward()
+    learning = [p for p in model.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in model.trainable_parameters()) == sum(
+        p.numel() for p in model.branches.parameters()
+    )
+    assert all(p.grad is not None for p in learning)
+    model.zero_grad()
+
+
+def test_places_must_match_the_soft_tokens(model, batch) -> None:
+    fewer = batch.image_slots.clone()
+    fewer[1, 7] = False
+    with pytest.raises(BatchError, match=r"another number of image places .* \(first: second, 1\)"):
+        model.loss(replace(batch, image_slots=fewer))
+    split = batch.sound_slots.clone()
+    split[0] = False
+    split[0, [1, 2, 5]] = True
+    with pytest.raises(BatchError, match=r"sound places that are not in a row \(first: first\)"):
+        model.loss(replace(batch, sound_slots=split))
+    with pytest.raises(BatchError, match="places for image tokens in a batch without image"):
+        model.loss(replace(batch, image=None))
+    with pytest.raises(BatchError, match="no target among 2 prompts of two senses"):
+        model.loss(replace(batch, labels=torch.full_like(batch.labels, -100)))
+
+
+def test_a_model_may_have_one_sense_and_says_so(decoder, batch) -> None:
+    deaf = VideoLlama(decoder, VideoLlamaConfig(decoder="d", image=IMAGE))
+    assert deaf.loss(replace(batch, sound=None, sound_slots=None)).isfinite()
+    with pytest.raises(ModelConfigError, match="this model has no sound branch"):
+        deaf.loss(batch)
+    with pytest.raises(ModelConfigError, match="neither a picture nor a sound branch"):
+        VideoLlamaConfig(decoder="d")
+
+
+def test_a_saved_model_comes_back(model, batch, decoder, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    again = VideoLlama.from_pretrained(tmp_path, decoder=decoder)
+    assert again.config.image == IMAGE and again.config.sound == SOUND
+    assert torch.equal(again.loss(batch), model.loss(batch))
+    told = json.loads((tmp_path / "config.json").read_text())
+    assert told["model_type"] == "textreel-video-llama" and told["format"] == 1
+    del told["image"]["queries"], told["sound_encoder"]
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match="fields are not those of VideoLlamaConfig"):
+        VideoLlama.from_pretrained(tmp_path, decoder=decoder)
+    (tmp_path / "config.json").write_text(json.dumps(told | {"model_type": "other"}))
+    with pytest.raises(CheckpointError, match="a model of kind 'other', not 'textreel-video"):
+        VideoLlama.from_pretrained(tmp_path, decoder=decoder)
+
+
+@pytest.mark.parametrize(("name", "per_step"), [("image", 3), ("sound", 1)])
+def test_a_released_branch_is_read_whole(model, tmp_path, name, per_step) -> None:
+    width = decoders.width(model.decoder)
+    saved = fakes.save_branch(tmp_path / "b.pth", name, model_dim=width)
+    found = read_branch(tmp_path / "b.pth", branch=name, vectors_per_step=per_step, heads=2)
+    assert found.config == fakes.BRANCHES[name] and found.model_dim == width
+    fresh = VideoLlama(model.decoder, model.config)
+    fresh.load_branch(name, found, path="b.pth")
+    for key, value in fresh.branch(name).state_dict().items():
+        assert torch.equal(value, saved.state_dict()[key]), key
+
+
+def test_a_branch_that_does_not_fit_says_why(model, tmp_path) -> None:
+    path = tmp_path / "vl.pth"
+    fakes.save_branch(path, "image", model_dim=7)
+    with pytest.raises(PublishedFileError, match="is not in it, but the image branch is"):
+        read_branch(path, branch="sound", vectors_per_step=1)
+    found = read_branch(path, branch="image", vectors_per_step=3, heads=2)
+    with pytest.raises(CheckpointError, match="trained on a decoder of width 7, this one has"):
+        model.load_branch("image", found, path=path)
+    table = torch.load(path, weights_only=True)
+    table["model"]["video_Qformer.extra"] = torch.zeros(1)
+    torch.save(table, path)
+    with pytest.raises(PublishedFileError, match=r"1 are left over \(first: video_Qformer.extra\)"):
+        read_branch(path, branch="image", vectors_per_step=3, heads=2)
+    del table["model"]["video_Qformer.extra"]
+    del table["model"]["video_Qformer.bert.encoder.layer.1.attention.self.query.bias"]
+    torch.save(table, path)
+    with pytest.raises(PublishedFileError, match=r"1 of .* weights are missing"):
+        read_branch(path, branch="image", vectors_per_step=3, heads=2)
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_delta_is_told_from_a_decoder(tmp_path, safe) -> None:
+    whole = make_decoder()
+    whole.save_pretrained(tmp_path / "whole")
+    refuse_delta(tmp_path / "whole")
+    refuse_delta(tmp_path / "nowhere")
+    assert config_width(str(tmp_path / "whole")) == whole.config.hidden_size
+    whole.model.norm.weight.data.mul_(0.01)
+    whole.save_pretrained(tmp_path / "delta", max_shard_size="20KB")
+    if not safe:
+        for path in (tmp_path / "delta").glob("*.safetensors*"):
+            path.unlink()
+        torch.save(whole.state_dict(), tmp_path / "delta" / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="holds differences, not weights: the gains of its"):
+        refuse_delta(tmp_path / "delta")
+    with pytest.raises(DecoderNotFoundError, match=r"no decoder .* for its config"):
+        config_width(str(tmp_path / "nowhere"))
