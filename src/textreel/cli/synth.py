@@ -7,6 +7,7 @@ import typer
 
 from textreel.cli.output import JsonOption, emit, say
 from textreel.cli.progress import Display
+from textreel.cli.textvid import synth_prompts, synth_textvid
 
 synth = typer.Typer(
     name="synth", help="Make samples and models from nothing.", rich_markup_mode=None
@@ -59,3 +60,7 @@ def synth_tiny(
     build_tiny(out, seed=seed, show=say)
     built = {name: str(out / name) for name in ("towers", "decoder", "run")}
     emit(built, as_json=as_json, text="\n".join(f"{name:<8}{at}" for name, at in built.items()))
+
+
+synth.command("textvid")(synth_textvid)
+synth.command("prompts")(synth_prompts)
