@@ -86,7 +86,16 @@ def synth_textvid(
         device=device,
     )
     check_writer(who)
-    check_topics(topics or (), world=who.kind == "world")
+    asked = {
+        "--language": language != "English",
+        "--prompts": prompts is not None,
+        "--column": column is not None,
+        "--topics-licence": bool(topics_licence),
+        "--model-licence": bool(model_licence),
+        "--max-usd": max_usd is not None,
+        "--max-tokens": max_tokens is not None,
+    }
+    check_topics(topics or (), world=who.kind == "world", asked=asked)
     texts = load_prompts(prompts)
     asking = Asking(
         prompts=texts,

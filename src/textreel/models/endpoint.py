@@ -7,8 +7,8 @@
   becomes of it there is the caller's business. This module knows no journal.
 - Connections that fail, 408, 409, 425, 429, 5xx, time-outs, cut bodies and bodies that hold an
   error are failures: they are asked again after a growing pause with jitter, or after what
-  `Retry-After` says. Being turned away (429, 503) or not reached is the server's fault and never costs a request
-  its life; anything else may, after `max_attempts`.
+  `Retry-After` says. Being turned away (429, 503) or not reached is the server's fault and never
+  costs a request its life; anything else may, after `max_attempts`.
 - Every request carries an `Idempotency-Key`, the same until a body has been received for it.
 - Keys stand in no error, no log and nothing that is handed out.
 """
@@ -246,20 +246,21 @@ class EndpointPool:
     ) -> _Failure:
         """Say what a status other than 200 means for the request, or for the whole job."""
         status, said = response.status_code, self._scrub(error_text(response.content))
-        told = f"{gate.url} answered {status}: {said}"
+        # Which endpoint it was does not belong to a request's end: it would differ between runs.
+        told, where = f"status {status}: {said}", f"{gate.url} answered {status}: {said}"
         code = f"http-{status}"
         if status in {402, 429} and _NO_MONEY.search(said):
-            raise EndpointQuotaError(told, hint="what was received is kept; refill, then go on")
+            raise EndpointQuotaError(where, hint="what was received is kept; refill, then go on")
         if status in _PASSING or status >= 500:
             blamed = status not in _TURNED_AWAY
             return _Failure(code=code, message=told, own_fault=blamed, wait_s=rest_s)
         if status in {401, 403}:
             raise EndpointKeyError(
-                told, hint="set the variable that --key-env names to a key that this server takes"
+                where, hint="set the variable that --key-env names to a key that this server takes"
             )
         if status == 404:
             raise EndpointModelError(
-                told, hint=f"check the base URL (it ends in /v1) and the model {self.model!r}"
+                where, hint=f"check the base URL (it ends in /v1) and the model {self.model!r}"
             )
         if structured and status in {400, 422, 501} and _NO_SCHEMA.search(said):
             if gate.structured:

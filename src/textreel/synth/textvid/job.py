@@ -13,7 +13,7 @@ All but the answers follows from settings and answers alone (`build.py`).
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -69,6 +69,14 @@ class Job:
         The number of topics is not part of it: a longer job begins with the shorter one.
         """
         asking = self.asking
+        if not self.sources:
+            return {
+                "writer": asking.origin.writer,
+                "language": "the world's own",
+                "topics": "scenes of the world",
+                "seed": self.seed,
+                "clients": self.shard[1],
+            }
         return {
             "writer": asking.origin.writer,
             "prompts": asking.prompts.hash,
@@ -78,8 +86,9 @@ class Job:
             "json_schema": "yes" if asking.schema is not None else "no",
             "seed": self.seed,
             "clients": self.shard[1],
-            "topics": [f"{one.kind}:{one.name}@{one.weight:g} {one.digest}" for one in self.sources]
-            or "scenes of the world",
+            "topics": [
+                f"{one.kind}:{one.name}@{one.weight:g} {one.digest}" for one in self.sources
+            ],
         }
 
     @property
@@ -189,16 +198,22 @@ async def _answer(answering: Answering, topics: Iterator[Topic]) -> str:
         await answering.writer.close()
 
 
-def check_topics(sources: Sequence[TopicSource], *, world: bool) -> None:
-    """Refuse topics for a writer that takes none, and the reverse.
+def check_topics(sources: Sequence[object], *, world: bool, asked: Mapping[str, bool]) -> None:
+    """Refuse topics and settings for a writer that takes none, and a writer without topics.
+
+    Args:
+        sources: the files with topics.
+        world: whether the world's grammar writes.
+        asked: names of options of language models, and whether they were given.
 
     Raises:
-        JobError: topics for the world's grammar, or none for a language model.
+        JobError: an option without effect for the world's grammar, or no topics for a model.
     """
-    if world and sources:
+    given = [*["--topics"][: len(sources)], *(name for name, there in asked.items() if there)]
+    if world and given:
         raise JobError(
-            "the world's grammar draws its own scenes: --topics has no effect",
-            hint="leave --topics out, or name a language model with --llm",
+            f"the world's grammar draws its own scenes: {', '.join(given)} has no effect",
+            hint="leave it out, or name a language model with --llm",
         )
     if not world and not sources:
         raise JobError(
