@@ -11,11 +11,13 @@ import typer
 
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
+from textreel.cli.data import data
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
 from textreel.cli.env import show_env
 from textreel.cli.errors import Boundary
 from textreel.cli.media import media
+from textreel.cli.memory import memory
 from textreel.cli.output import logging_to_stderr
 from textreel.cli.synth import synth
 from textreel.cli.train import train
@@ -33,6 +35,8 @@ app.command("train")(train)
 app.command("bench")(bench)
 app.command("env")(show_env)
 app.add_typer(synth)
+app.add_typer(data)
+app.add_typer(memory)
 app.add_typer(media)
 app.add_typer(encode)
 

@@ -1,7 +1,7 @@
 """What commands that check textual videos share: thresholds, benchmarks, the encoder's length."""
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textreel.cli.errors import OptionError
 
@@ -16,7 +16,7 @@ def limits_of(options: list[str] | None) -> "CheckLimits":
 
     limits = CheckLimits()
     kinds = {field.name: type(getattr(limits, field.name)) for field in fields(limits)}
-    given: dict[str, float] = {}
+    given: dict[str, Any] = {}
     for option in options or []:
         name, _, text = option.partition("=")
         if name not in kinds:

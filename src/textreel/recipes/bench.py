@@ -199,10 +199,17 @@ def _encode() -> BenchReport:
     return run_bench_encode()
 
 
+def _textvid() -> BenchReport:
+    from textreel.recipes.bench_textvid import run_bench_textvid
+
+    return run_bench_textvid()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
+    "textvid": _textvid,
 }
 """Every bench by name; what each compares stands in its own module's header."""

@@ -70,21 +70,22 @@ def start_server(folder: Path, name: str, script: dict) -> tuple[subprocess.Pope
     return process, f"http://127.0.0.1:{port.read_text()}/v1"
 
 
-def run_once(out: Path, url: str) -> None:
+def run_once(out: Path, url: str, run: str) -> None:
     settings = PoolSettings(
         in_flight=IN_FLIGHT, timeout_s=6.0, max_attempts=3, first_pause_s=0.01, longest_pause_s=0.05
     )
-    pool = EndpointPool([url], model="fake", settings=settings)
+    # Each run has a key of its own, so that the server's log says which run asked what.
+    pool = EndpointPool([url], model="fake", api_key=run, settings=settings)
     output = Output(checker=Checker(), licences=Licences(), released=True)
     synthesise(out, make_job(), writer=EndpointWriter(pool), options=RunOptions(), output=output)
 
 
-def start(out: Path, url: str) -> int:
+def start(out: Path, url: str, run: str) -> int:
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            run_once(out, url)
+            run_once(out, url, run)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -99,9 +100,9 @@ def journal_size(out: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def kill_at(out: Path, url: str, offset: int) -> float | None:
+def kill_at(out: Path, url: str, run: str, offset: int) -> float | None:
     """Kill a run when its journal has passed an offset; return when, None if it ended before."""
-    pid = start(out, url)
+    pid = start(out, url, run)
     while journal_size(out) < offset:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -118,19 +119,19 @@ def main(folder: Path, kills: int, seed: int) -> None:
     script = make_script(seed)
     server, url = start_server(folder, "straight", script)
     try:
-        assert os.waitpid(start(folder / "straight", url), 0)[1] == 0
+        assert os.waitpid(start(folder / "straight", url, "straight"), 0)[1] == 0
     finally:
         server.kill()
     whole = journal_size(folder / "straight")
     draw = random.Random(seed)
     offsets = sorted(draw.randrange(300, whole - 2000) for _ in range(kills))
     server, url = start_server(folder, "killed", script)
-    killed: list[float] = []
+    killed: dict[str, float] = {}
     try:
-        for offset in offsets:
-            at_s = kill_at(folder / "killed", url, offset)
-            killed += [] if at_s is None else [at_s]
-        assert os.waitpid(start(folder / "killed", url), 0)[1] == 0
+        for number, offset in enumerate(offsets):
+            at_s = kill_at(folder / "killed", url, f"run-{number}", offset)
+            killed |= {} if at_s is None else {f"run-{number}": at_s}
+        assert os.waitpid(start(folder / "killed", url, "last"), 0)[1] == 0
     finally:
         server.kill()
     entries = list(read_journal(answers_path(folder / "killed", (0, 1)), kind=ANSWERS_KIND))

@@ -150,10 +150,10 @@ def open_job(out: Path, job: Job) -> None:
         header = make_header(KIND, settings=settings)
         write_atomic(path, json.dumps(header, ensure_ascii=False, indent=1) + "\n")
         return
-    header: Json = None
+    found: Json = None
     with suppress(ValueError):
-        header = json.loads(path.read_text(encoding="utf-8"))
-    there = check_header(header, kind=KIND, path=path).get("settings", {})
+        found = json.loads(path.read_text(encoding="utf-8"))
+    there = check_header(found, kind=KIND, path=path).get("settings", {})
     if differing := [name for name in settings if settings[name] != there.get(name)]:
         told = "; ".join(f"{k}: {there.get(k)!r} there, {settings[k]!r} here" for k in differing)
         raise FingerprintError(
