@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import deque
 from pathlib import Path
 
 from tests.synth.textvid.fake_server import FAULTS
@@ -100,19 +101,32 @@ def journal_size(out: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def kill_at(out: Path, url: str, run: str, offset: int) -> float | None:
-    """Kill a run when its journal has passed an offset; return when, None if it ended before."""
+def queued_s(pid: int) -> float:
+    """How long a process has stood in the queue for a processor since it began."""
+    path = Path(f"/proc/{pid}/schedstat")
+    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
+
+
+def kill_at(out: Path, url: str, run: str, offset: int) -> dict | None:
+    """Kill a run when its journal has passed an offset; None if it ended before.
+
+    Returns when it was killed, and how long it had queued for a processor until each moment of its
+    last seconds: on a busy machine an answer may lie there while the process waits for its turn.
+    """
     pid = start(out, url, run)
+    queued: deque[tuple[float, float]] = deque(maxlen=4000)
     while journal_size(out) < offset:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             assert status == 0, "a run ended with an error; it stands above"
             return None
+        queued.append((time.monotonic(), queued_s(pid)))
         time.sleep(0.0005)
-    killed_s = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    queued.append((time.monotonic(), queued_s(pid)))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return killed_s
+    return {"at_s": queued[-1][0], "queued": list(queued)}
 
 
 def main(folder: Path, kills: int, seed: int) -> None:
@@ -126,11 +140,11 @@ def main(folder: Path, kills: int, seed: int) -> None:
     draw = random.Random(seed)
     offsets = sorted(draw.randrange(300, whole - 2000) for _ in range(kills))
     server, url = start_server(folder, "killed", script)
-    killed: dict[str, float] = {}
+    killed: dict[str, dict] = {}
     try:
         for number, offset in enumerate(offsets):
-            at_s = kill_at(folder / "killed", url, f"run-{number}", offset)
-            killed |= {} if at_s is None else {f"run-{number}": at_s}
+            death = kill_at(folder / "killed", url, f"run-{number}", offset)
+            killed |= {} if death is None else {f"run-{number}": death}
         assert os.waitpid(start(folder / "killed", url, "last"), 0)[1] == 0
     finally:
         server.kill()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textreel.data.textual_video import TextualQuestion, TextualVideo
 from textreel.synth.check.findings import CheckLimits, Finding
 from textreel.synth.check.overlap import BenchmarkQuestions
-from textreel.synth.check.record_rules import placeholder
+from textreel.synth.check.record_rules import placeholders
 from textreel.synth.check.words import plain
 
 _ORDINALS = (
@@ -25,6 +25,19 @@ _FRAME_NUMBER = re.compile(
     r"(?:fotograma|cuadro|image|trame)\b",
     re.I,
 )
+_FRAME_HINTS = (
+    "frame",
+    "image",
+    "picture",
+    "caption",
+    "shot",
+    "bild",
+    "cuadro",
+    "fotograma",
+    "кадр",
+)
+_FRAME_HINTS += ("trame", "第")
+"""Every name of a frame holds one of these; looking for them first spares the expression."""
 _LETTER = re.compile(r"\s*\(?([A-Ea-e])[).:]\s")
 _META = re.compile(
     r"^(?:all|both|none|neither|any|either)\s+(?:of\s+)?(?:the\s+)?(?:above|these|them|options?)\b",
@@ -73,10 +86,11 @@ def _faults(
     texts = (question.question, *options, question.open_answer)
     if not all(text.strip() for text in texts[:-1]):
         yield "empty-question", "the question or an option is empty"
-    elif any(placeholder(text) for text in texts if text):
-        found = next(text for text in texts if text and placeholder(text))
-        yield "question-placeholder", f"stands for a text that was not written: {found[:60]!r}"
-    for text in texts:
+    elif found := placeholders([text for text in texts if text]):
+        text = [text for text in texts if text][found[0]]
+        yield "question-placeholder", f"stands for a text that was not written: {text[:60]!r}"
+    lowered = "\n".join(texts).casefold()
+    for text in texts if any(hint in lowered for hint in _FRAME_HINTS) else ():
         if numbered := _FRAME_NUMBER.search(text):
             yield "frame-number", f"names a frame: {numbered[0]!r}"
             break

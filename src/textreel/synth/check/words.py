@@ -57,8 +57,13 @@ def estimate_clip_tokens(text: str) -> int:
     Words of up to 6 letters count as one, longer ones as one more per 6 letters; a letter of a
     script without spaces counts as two.
     """
+    pieces = _CLIP_PIECE.findall(text)
+    if text.isascii():
+        return 2 + sum(
+            (len(piece) + _LETTERS_PER_PIECE - 1) // _LETTERS_PER_PIECE for piece in pieces
+        )
     total = 2
-    for piece in _CLIP_PIECE.findall(text):
+    for piece in pieces:
         wide = sum(character > "\u2e80" for character in piece)
         total += 2 * wide + -(-(len(piece) - wide) // _LETTERS_PER_PIECE)
     return total
