@@ -1,12 +1,16 @@
 """`textreel memory`: the text vectors over which frames cross the modality gap."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from textreel.cli.errors import OptionError
 from textreel.cli.output import JsonOption, emit, keep_stderr_plain
+
+if TYPE_CHECKING:
+    from textreel.features.memory import Memory
+    from textreel.models.encoders import DualEncoder
 
 memory = typer.Typer(
     name="memory", help="Text vectors for the bridge across the gap.", rich_markup_mode=None
@@ -49,30 +53,14 @@ def memory_build(
     keep_stderr_plain()
     from textreel.data.files import content_hash
     from textreel.features.memory import save_memory
-    from textreel.features.memory_of import memory_of_texts, memory_of_videos
     from textreel.models.decoder import locate
     from textreel.models.encoders import load_encoder
-    from textreel.synth.check.report import read_any
-    from textreel.synth.textvid.topic_files import read_topics
 
-    captions = source.suffix.lower() in _TABLES
-    if captions and of == "frames":
+    if source.suffix.lower() in _TABLES and of == "frames":
         raise OptionError(
             f"{source} holds captions, not frames", hint="give --of captions, or textual videos"
         )
-    towers = load_encoder(locate(encoder), device=device)
-    if captions:
-        texts = read_topics(source).texts
-        built = memory_of_texts(texts, towers, size=size, seed=seed, source=source.name)
-    else:
-        built = memory_of_videos(
-            read_any(source),
-            towers,
-            size=size,
-            mode="caption+objects" if of == "frames" else "caption",
-            seed=seed,
-            source=source.name,
-        )
+    built = _built(source, load_encoder(locate(encoder), device=device), size, of, seed)
     save_memory(
         out,
         built.vectors,
@@ -92,6 +80,25 @@ def memory_build(
     }
     text = f"{told['rows']} rows of {told['dim']} in {out}: {built.make_up}, by {built.encoder}"
     emit(told, as_json=as_json, text=text)
+
+
+def _built(source: Path, towers: "DualEncoder", size: int, of: str, seed: int) -> "Memory":
+    """Return the memory of captions, or of the frames of textual videos."""
+    from textreel.features.memory_of import memory_of_texts, memory_of_videos
+    from textreel.synth.check.report import read_any
+    from textreel.synth.textvid.topic_files import read_topics
+
+    if source.suffix.lower() in _TABLES:
+        texts = read_topics(source).texts
+        return memory_of_texts(texts, towers, size=size, seed=seed, source=source.name)
+    return memory_of_videos(
+        read_any(source),
+        towers,
+        size=size,
+        mode="caption+objects" if of == "frames" else "caption",
+        seed=seed,
+        source=source.name,
+    )
 
 
 @memory.command("use")

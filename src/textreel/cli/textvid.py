@@ -1,5 +1,6 @@
 """`textreel synth textvid` and `synth prompts`: textual videos written by a language model."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,16 @@ from textreel.cli.progress import Display
 from textreel.cli.words import count_all
 
 if TYPE_CHECKING:
-    from textreel.data.budget import Budget
+    from collections.abc import Callable
+
+    from textreel.data.budget import Budget, Limits
     from textreel.synth.textvid.answering import Tally
+    from textreel.synth.textvid.job import Job
     from textreel.synth.textvid.plan import Estimate, Plan
-    from textreel.synth.textvid.synthesis import Synthesis
+    from textreel.synth.textvid.state import Asking
+    from textreel.synth.textvid.synthesis import Output, Synthesis
     from textreel.synth.textvid.topics import TopicSource
+    from textreel.synth.textvid.writers import WriterOptions
 
 
 def synth_textvid(
@@ -57,34 +63,21 @@ def synth_textvid(
     as_json: JsonOption = False,
 ) -> None:
     """Have a language model write textual videos about topics; every answer is kept."""
-    from textreel.data.budget import Budget, Limits, Prices
+    from textreel.data.budget import Limits
     from textreel.data.shards import parse_shard
     from textreel.models.endpoint import PoolSettings
-    from textreel.synth.textvid.answer import ANSWER_SCHEMA, Origin
     from textreel.synth.textvid.card import Licences
-    from textreel.synth.textvid.job import Job, RunOptions, check_topics
-    from textreel.synth.textvid.plan import DEFAULT_PILOT
-    from textreel.synth.textvid.prompt_files import load_prompts
-    from textreel.synth.textvid.state import Asking
-    from textreel.synth.textvid.synthesis import Output, plan_synthesis, synthesise
-    from textreel.synth.textvid.writers import WriterOptions, check_writer, make_writer
+    from textreel.synth.textvid.job import Job, check_topics
+    from textreel.synth.textvid.synthesis import Output
+    from textreel.synth.textvid.writers import WriterOptions, check_writer
 
     if pilot is not None and not plan:
         raise OptionError("--pilot has no effect without --plan")
-    prices = (
-        None
-        if usd_per_mtok is None
-        else Prices(usd_per_mtok_in=usd_per_mtok[0], usd_per_mtok_out=usd_per_mtok[1])
-    )
-    money = Limits(max_usd=max_usd, max_tokens=max_tokens, max_minutes=max_minutes)
-    budget = Budget(money, prices=prices)
-    who = WriterOptions(
-        llm=tuple(llm or ["world"]),
-        model=model,
-        key_variable=key_env,
-        pool=PoolSettings(in_flight=in_flight, timeout_s=timeout_s, patience_s=patience_s),
-        device=device,
-    )
+    limits_of_run = Limits(max_usd=max_usd, max_tokens=max_tokens, max_minutes=max_minutes)
+    budget = _budget(limits_of_run, usd_per_mtok)
+    pool = PoolSettings(in_flight=in_flight, timeout_s=timeout_s, patience_s=patience_s)
+    llms = tuple(llm or ["world"])
+    who = WriterOptions(llm=llms, model=model, key_variable=key_env, pool=pool, device=device)
     check_writer(who)
     asked = {
         "--language": language != "English",
@@ -96,39 +89,82 @@ def synth_textvid(
         "--max-tokens": max_tokens is not None,
     }
     check_topics(topics or (), world=who.kind == "world", asked=asked)
-    texts = load_prompts(prompts)
-    asking = Asking(
-        prompts=texts,
-        origin=Origin(writer=who.name, prompt="" if who.kind == "world" else texts.hash),
-        language=language,
-        max_tokens=answer_tokens,
-        temperature=temperature,
-        schema=ANSWER_SCHEMA if json_schema and who.kind == "endpoint" else None,
-    )
+    asking = _asking(who, prompts, json_schema=json_schema)
+    asking = replace(asking, language=language, max_tokens=answer_tokens, temperature=temperature)
     sources = read_sources(topics or [], column=column, licences=topics_licence or [])
     job = Job(asking=asking, sources=sources, count=n, seed=seed, shard=parse_shard(shard))
     checker = checker_of(limits=limits, benchmarks=benchmarks, encoder=encoder)
-    with Display() as display:
-
-        def show(tally: "Tally", account: "Budget") -> None:
-            note = f"{tally.failed} failed, {account.told()}"
-            display.update("topics", tally.topics, pilot or n, note)
-
-        options = RunOptions(budget=budget, retry_failed=retry_failed, show=show)
-        writer = make_writer(who)
-        if plan:
-            planned = plan_synthesis(
-                out, job, writer=writer, options=options, pilot=pilot or DEFAULT_PILOT
-            )
-            emit(planned, as_json=as_json, text=_describe_plan(planned))
-            return
-        output = Output(
-            checker=checker,
-            licences=Licences(data=licence, model=model_licence),
-            released=released,
-        )
-        made = synthesise(out, job, writer=writer, options=options, output=output)
+    if plan:
+        planned = _plan(out, job, who, budget, pilot)
+        return emit(planned, as_json=as_json, text=_describe_plan(planned))
+    licences = Licences(data=licence, model=model_licence)
+    output = Output(checker=checker, licences=licences, released=released)
+    made = _synthesise(out, job, who, budget, output, retry_failed=retry_failed)
     _report(made, budget, max_bad=max_bad, as_json=as_json)
+
+
+def _budget(limits: "Limits", usd_per_mtok: tuple[float, float] | None) -> "Budget":
+    from textreel.data.budget import Budget, Prices
+
+    if usd_per_mtok is None:
+        return Budget(limits)
+    prices = Prices(usd_per_mtok_in=usd_per_mtok[0], usd_per_mtok_out=usd_per_mtok[1])
+    return Budget(limits, prices=prices)
+
+
+def _asking(who: "WriterOptions", prompts: str | None, *, json_schema: bool) -> "Asking":
+    from textreel.synth.textvid.answer import ANSWER_SCHEMA, Origin
+    from textreel.synth.textvid.prompt_files import load_prompts
+    from textreel.synth.textvid.state import Asking
+
+    texts = load_prompts(prompts)
+    return Asking(
+        prompts=texts,
+        origin=Origin(writer=who.name, prompt="" if who.kind == "world" else texts.hash),
+        schema=ANSWER_SCHEMA if json_schema and who.kind == "endpoint" else None,
+    )
+
+
+def _plan(
+    out: Path, job: "Job", who: "WriterOptions", budget: "Budget", pilot: int | None
+) -> "Plan":
+    from textreel.synth.textvid.job import RunOptions
+    from textreel.synth.textvid.plan import DEFAULT_PILOT
+    from textreel.synth.textvid.synthesis import plan_synthesis
+    from textreel.synth.textvid.writers import make_writer
+
+    pilot = DEFAULT_PILOT if pilot is None else pilot
+    with Display() as display:
+        options = RunOptions(budget=budget, show=_showing(display, pilot))
+        return plan_synthesis(out, job, writer=make_writer(who), options=options, pilot=pilot)
+
+
+def _synthesise(
+    out: Path,
+    job: "Job",
+    who: "WriterOptions",
+    budget: "Budget",
+    output: "Output",
+    *,
+    retry_failed: bool,
+) -> "Synthesis":
+    from textreel.synth.textvid.job import RunOptions
+    from textreel.synth.textvid.synthesis import synthesise
+    from textreel.synth.textvid.writers import make_writer
+
+    total = -(-job.count // job.shard[1])
+    with Display() as display:
+        show = _showing(display, total)
+        options = RunOptions(budget=budget, retry_failed=retry_failed, show=show)
+        return synthesise(out, job, writer=make_writer(who), options=options, output=output)
+
+
+def _showing(display: Display, total: int) -> "Callable[[Tally, Budget], None]":
+    def show(tally: "Tally", account: "Budget") -> None:
+        note = f"{tally.failed} failed, {account.told()}"
+        display.update("topics", tally.topics, max(total, tally.topics), note)
+
+    return show
 
 
 def synth_prompts(
@@ -164,8 +200,6 @@ def read_sources(
 
 
 def _report(made: "Synthesis", budget: "Budget", *, max_bad: str, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from textreel.data.budget import BudgetReachedError
     from textreel.data.errors import TooManyBadError
     from textreel.synth.textvid.synthesis import check_failures

@@ -17,8 +17,7 @@ import asyncio
 import logging
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from types import TracebackType
@@ -26,6 +25,7 @@ from typing import Self
 
 import httpx2
 
+from textreel.models.endpoint_clients import Clients, auth_headers, checked_urls
 from textreel.models.endpoint_errors import (
     CompletionError,
     EndpointConfigError,
@@ -48,7 +48,6 @@ from textreel.models.errors import ModelError
 
 _log = logging.getLogger("textreel.models")
 _TURNED_AWAY = {429, 503}
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 _PASSING = {408, 409, 425, 429}
 _NO_SCHEMA = re.compile(r"response_format|json_schema|guided|grammar|structured|schema", re.I)
 _NO_MONEY = re.compile(r"insufficient_quota|billing|credit balance", re.I)
@@ -122,11 +121,11 @@ class EndpointPool:
         self.settings = settings or PoolSettings()
         self.gates = [
             Gate(url=url, most=self.settings.in_flight)
-            for url in _checked(urls, keyed=bool(api_key))
+            for url in checked_urls(urls, keyed=bool(api_key))
         ]
         self.failures: Counter[str] = Counter()
         self._secret, self._jitter = api_key, jitter or Random()
-        self._clients = _Clients(headers=_headers(api_key), transport=transport)
+        self._clients = Clients(headers=auth_headers(api_key), transport=transport)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._silent_since_s: float | None = None
         self._stopped: ModelError | None = None
@@ -348,71 +347,3 @@ class EndpointPool:
 
     def _scrub(self, text: str) -> str:
         return text.replace(self._secret, "[key]") if self._secret else text
-
-
-class _Clients:
-    """HTTP clients with one connection each, the one that was used last first.
-
-    The library's own pool looks at all its connections for every request, which at 64 in flight
-    costs as much as the rest of a request.
-    """
-
-    def __init__(
-        self, *, headers: Mapping[str, str], transport: httpx2.AsyncBaseTransport | None
-    ) -> None:
-        self._headers, self._transport = headers, transport
-        self._verify = httpx2.create_ssl_context()
-        self._idle: list[httpx2.AsyncClient] = []
-        self._all: list[httpx2.AsyncClient] = []
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[httpx2.AsyncClient]:
-        """Lend a client that nobody else uses meanwhile."""
-        client = self._idle.pop() if self._idle else self._new()
-        try:
-            yield client
-        finally:
-            self._idle.append(client)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        for client in self._all:
-            await client.aclose()
-
-    def _new(self) -> httpx2.AsyncClient:
-        client = httpx2.AsyncClient(
-            headers=self._headers, timeout=None, transport=self._transport, verify=self._verify
-        )
-        self._all.append(client)
-        return client
-
-
-def _headers(api_key: str | None) -> dict[str, str]:
-    headers = {"content-type": "application/json"}
-    return headers | ({"authorization": f"Bearer {api_key}"} if api_key else {})
-
-
-def _checked(urls: Sequence[str], *, keyed: bool) -> list[str]:
-    if not urls:
-        raise EndpointConfigError("no endpoint is named", hint="give at least one base URL")
-    found = []
-    for text in urls:
-        try:
-            url = httpx2.URL(text)
-        except httpx2.InvalidURL as error:
-            raise EndpointConfigError(f"an endpoint's URL cannot be read: {error}") from error
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise EndpointConfigError(
-                "an endpoint's URL has no http:// or https:// and host",
-                hint="such as http://127.0.0.1:8000/v1",
-            )
-        if url.userinfo or url.query:
-            raise EndpointConfigError(
-                f"the URL of {url.host} carries a password or a query, which would be written "
-                "into logs",
-                hint="give the key in an environment variable named by --key-env",
-            )
-        if keyed and url.scheme == "http" and url.host not in _LOCAL:
-            _log.warning("the key travels to %s unencrypted; use https://", url.host)
-        found.append(text.rstrip("/"))
-    return found

@@ -25,18 +25,7 @@ _FRAME_NUMBER = re.compile(
     r"(?:fotograma|cuadro|image|trame)\b",
     re.I,
 )
-_FRAME_HINTS = (
-    "frame",
-    "image",
-    "picture",
-    "caption",
-    "shot",
-    "bild",
-    "cuadro",
-    "fotograma",
-    "кадр",
-)
-_FRAME_HINTS += ("trame", "第")
+_FRAME_HINTS = tuple("frame image picture caption shot bild cuadro fotograma кадр trame 第".split())
 """Every name of a frame holds one of these; looking for them first spares the expression."""
 _LETTER = re.compile(r"\s*\(?([A-Ea-e])[).:]\s")
 _META = re.compile(

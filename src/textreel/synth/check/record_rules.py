@@ -16,20 +16,10 @@ _PLACEHOLDER = re.compile(
     r"|\bobject \d+\b|\bto be (?:written|filled)|\bTODO\b|\bN/A\b",
     re.I,
 )
-_HINTS = (
-    "[",
-    "<",
-    "{",
-    "...",
-    "lorem",
-    "language model",
-    "an ai",
-    " here",
-    "goes",
-    "to be",
-    "todo",
+_HINTS = tuple(
+    "[|<|{|...|lorem|language model|an ai| here|goes|to be|todo|n/a|caption|description|question|"
+    "option|text|name|object".split("|")
 )
-_HINTS += ("n/a", "caption", "description", "question", "option", "text", "name", "object")
 """Every placeholder holds one of these; looking for them first spares the expression."""
 COLOURS = frozenset(
     "black white grey gray red orange yellow green blue purple violet pink brown golden silver "
