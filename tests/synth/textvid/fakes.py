@@ -36,10 +36,13 @@ def story_text(topic: Topic) -> str:
     return json.dumps(story(topic.text))
 
 
+Say = Callable[[Topic, ChatRequest], object]
+
+
 class FakeWriter:
     """Answers with `say(topic, request)`: a text, a whole body, or an error to raise."""
 
-    def __init__(self, say: Callable[[Topic, ChatRequest], object] | None = None, *, in_flight: int = 3):
+    def __init__(self, say: Say | None = None, *, in_flight: int = 3):
         self.say = say or (lambda topic, request: story_text(topic))
         self.in_flight = in_flight
         self.asked: list[tuple[str, str]] = []

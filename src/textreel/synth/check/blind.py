@@ -28,6 +28,7 @@ SYSTEM = "You answer multiple-choice questions about a video that you have not s
 ASK = "{question}\n{options}\n\nGuess. Answer with the letter of one option and nothing else."
 ANSWER_TOKENS = 16
 _LETTER = re.compile(r"\(?\b([A-Z])\b\)?")
+_ARTICLE = re.compile(r"\bA (?!or\b|and\b|is\b)(?=[a-z])")
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.S)
 
 
@@ -115,10 +116,8 @@ def read_letter(text: str, count: int) -> int | None:
     >>> read_letter("The answer is (B).", 4), read_letter("A or C", 4), read_letter("no idea", 4)
     (1, None, None)
     """
-    named = set(_LETTER.findall(_THOUGHTS.sub("", text)))
-    letters = named & set(ascii_uppercase[:count])
-    if text.strip() != "A" and len(letters) > 1:
-        letters -= {"A"} if re.search(r"\bA [a-z]", text) else set()  # the article
+    plain = _ARTICLE.sub("", _THOUGHTS.sub("", text))
+    letters = set(_LETTER.findall(plain)) & set(ascii_uppercase[:count])
     return ascii_uppercase.index(letters.pop()) if len(letters) == 1 else None
 
 
