@@ -26,7 +26,8 @@ def limits_of(options: list[str] | None) -> "CheckLimits":
         try:
             given[name] = kinds[name](text)
         except ValueError as error:
-            raise OptionError(f"--limit {option}: {text!r} is no {kinds[name].__name__}") from error
+            kind = kinds[name].__name__
+            raise OptionError(f"the limit {name} takes no {text!r}: it is no {kind}") from error
     return replace(limits, **given)
 
 

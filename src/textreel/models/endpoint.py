@@ -302,7 +302,7 @@ class EndpointPool:
         wait_s = longest_s * self._jitter.uniform(0.5, 1.0)
         if failure.wait_s is not None:
             wait_s = failure.wait_s + min(wait_s, settings.first_pause_s)
-        if wait_s > settings.patience_s:
+        if failure.wait_s is not None and wait_s > settings.patience_s:
             raise self._stopping(
                 EndpointDownError(
                     f"{failure.message}; it asks to wait {wait_s:.0f} s, longer than "
@@ -322,7 +322,8 @@ class EndpointPool:
             self._silent_since_s = now_s
         silent_s = now_s - self._silent_since_s
         reached = any(gate.answered for gate in self.gates) or failure.code != "unreached"
-        allowed_s = self.settings.patience_s if reached else self.settings.contact_s
+        patience_s, contact_s = self.settings.patience_s, self.settings.contact_s
+        allowed_s = patience_s if reached else min(contact_s, patience_s)
         if silent_s > allowed_s:
             urls = ", ".join(gate.url for gate in self.gates)
             raise self._stopping(
