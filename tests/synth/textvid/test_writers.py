@@ -8,11 +8,13 @@ from textreel.data.textual_jsonl import read_videos
 from textreel.features.encode import encode_textual_videos
 from textreel.models.decoder import locate
 from textreel.models.encoders import load_encoder
+from textreel.models.endpoint_wire import completion_body
 from textreel.synth.textvid.errors import JobError
 from textreel.synth.textvid.job import Job, RunOptions
 from textreel.synth.textvid.synthesis import synthesise
 from textreel.synth.textvid.writers import (
     EndpointWriter,
+    LocalWriter,
     WorldWriter,
     WriterOptions,
     check_writer,
@@ -55,6 +57,22 @@ def test_a_local_model_takes_the_route_of_an_endpoint(tmp_path: Path) -> None:
     assert counts.failed.keys() <= {"no-json", "cut-off", "no-text", "too-long"}
     assert sum(counts.failed.values()) == 2
     assert made.run.tally.received >= 2
+
+
+def test_a_local_model_that_says_nothing_ends_its_topic_and_not_the_job(tmp_path: Path) -> None:
+    class Silent:
+        def answer(self, request) -> str:
+            return completion_body("", finish="stop", tokens_in=5, tokens_out=0)
+
+    made = synthesise(
+        tmp_path,
+        job_of(3),
+        writer=LocalWriter(Silent()),
+        options=RunOptions(),
+        output=output_of(),
+    )
+    assert made.built.counts.failed == {"no-text": 3}
+    assert made.run.tally.received == 3
 
 
 def test_options_name_a_writer() -> None:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from textreel.models.decoder import EMBEDDED
 from textreel.models.endpoint import EndpointPool, PoolSettings
+from textreel.models.endpoint_errors import CompletionError, RequestError
 from textreel.models.endpoint_wire import (
     ChatRequest,
     Completion,
@@ -87,10 +88,13 @@ class LocalWriter:
     async def ask(
         self, topic: Topic, request: ChatRequest, *, key_of: Callable[[], str], received: Received
     ) -> Completion:
-        """Return the model's answer."""
+        """Return the model's answer; one without text would come again, so it ends the request."""
         body = await asyncio.to_thread(self.chat.answer, request)
         received(body)
-        return read_completion(body)
+        try:
+            return read_completion(body)
+        except CompletionError as error:
+            raise RequestError(str(error), code=error.code) from error
 
     async def close(self) -> None:
         """Nothing is held open."""
