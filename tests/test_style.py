@@ -13,7 +13,9 @@ HARD_FUNCTION_LINES = 99
 MAX_PARAMETERS = 7
 
 LONGER_FILES: dict[str, int] = {}
-LONGER_FUNCTIONS: dict[str, int] = {}
+LONGER_FUNCTIONS: dict[str, int] = {
+    "cli/textvid.py:synth_textvid": 80,  # 36 options, a line each
+}
 MORE_PARAMETERS: dict[str, int] = {
     "models/tiny_towers.py:__init__": 12,  # a Hugging Face config: its parameters are its fields
 }

@@ -19,6 +19,7 @@ from textreel.cli.encode import encode
 from textreel.cli.env import show_env
 from textreel.cli.errors import Boundary
 from textreel.cli.media import media
+from textreel.cli.memory import memory
 from textreel.cli.output import logging_to_stderr
 from textreel.cli.predict import predict
 from textreel.cli.synth import synth
@@ -40,6 +41,7 @@ app.command("bench")(bench)
 app.command("env")(show_env)
 app.add_typer(synth)
 app.add_typer(data)
+app.add_typer(memory)
 app.add_typer(media)
 app.add_typer(encode)
 app.add_typer(convert)

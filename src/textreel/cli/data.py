@@ -2,6 +2,7 @@
 
 import typer
 
+from textreel.cli.data_check import data_check
 from textreel.cli.data_export import data_diversity, data_export
 from textreel.cli.data_mix import data_mix
 
@@ -13,6 +14,7 @@ def _group() -> None:
     """Look at data and mix it."""
 
 
+data.command("check")(data_check)
 data.command("mix")(data_mix)
 data.command("export")(data_export)
 data.command("diversity")(data_diversity)

@@ -8,6 +8,7 @@ import typer
 from textreel.cli.output import JsonOption, emit, say
 from textreel.cli.pages import synth_pages
 from textreel.cli.progress import Display
+from textreel.cli.textvid import synth_prompts, synth_textvid
 
 synth = typer.Typer(
     name="synth", help="Make samples and models from nothing.", rich_markup_mode=None
@@ -63,3 +64,5 @@ def synth_tiny(
 
 
 synth.command("pages")(synth_pages)
+synth.command("textvid")(synth_textvid)
+synth.command("prompts")(synth_prompts)

@@ -8,7 +8,6 @@ One file, or a folder of files of a stated number of videos each (`videos-00000.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from functools import cache
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -39,7 +38,7 @@ def write_videos(path: Path | str, videos: Iterable[TextualVideo]) -> int:
         for video in videos:
             _refuse(video, seen, path=path)
             try:
-                file.write(_line(asdict(video)))
+                file.write(_line(_adapter().dump_python(video)))
             except ValueError as error:
                 raise _unwritable(video, path, f"cannot be UTF-8 JSON: {error}") from error
     return len(seen)

@@ -47,6 +47,9 @@ class TextualVideo:
         times_s: the time of each frame in seconds; empty where the source has no clock (the
             released TextVid has none), then the frames count as one second apart.
         source: where the topic came from.
+        topic: what it was written about; empty where nobody was asked.
+        writer: name of the model that wrote it; empty where that is unknown.
+        prompt: hash of the prompts that the writer was asked with; empty where there were none.
     """
 
     id: str
@@ -55,3 +58,6 @@ class TextualVideo:
     questions: tuple[TextualQuestion, ...] = ()
     times_s: tuple[float, ...] = ()
     source: str = ""
+    topic: str = ""
+    writer: str = ""
+    prompt: str = ""

@@ -112,7 +112,8 @@ def to_record(video: TextualVideo) -> dict[str, Json]:
         "global_video_caption": video.caption,
         "QAs": [_question_record(question) for question in video.questions],
     }
-    extras = {"times_s": list(video.times_s), "source": video.source, "object_names": names}
+    extras = {"times_s": list(video.times_s), "object_names": names}
+    extras |= {key: getattr(video, key) for key in ("source", "topic", "writer", "prompt")}
     if extras := {key: value for key, value in extras.items() if value}:
         record["textreel"] = extras
     return record

@@ -12,9 +12,10 @@ loader treats all keys of a frame alike, so the format itself does not mark the 
 key called `caption` or `frame caption` (any case, spaces or underscores), else the first key.**
 
 What the format cannot hold is written beside it, where that loader does not look: `kind` in a
-question, and `textreel` in a record with `times_s`, `source`, and `object_names` (the names of a
-frame's objects, where two are alike or one is called "caption" and the keys had to differ). An
-empty `open_answer` is not written, and comes back as the right option's text.
+question, and `textreel` in a record with `times_s`, `source`, `topic`, `writer`, `prompt`, and
+`object_names` (the names of a frame's objects, where two are alike or one is called "caption" and
+the keys had to differ). An empty `open_answer` is not written, and comes back as the right option's
+text.
 """
 
 import re
@@ -31,7 +32,8 @@ _FRAMES_EXPECTED = range(5, 16)  # "5-15 textual frames", arXiv:2405.13911
 _OPTIONS_OF_LOADER = 5  # TOPA's loader knows the letters A to E
 _RECORD_KEYS = {"idx", "frames", "global_video_caption", "QAs", "textreel"}
 _QUESTION_KEYS = {"question", "options", "answer", "answer_open_ended", "kind"}
-_EXTRA_KEYS = {"times_s", "source", "object_names"}
+_ORIGIN_KEYS = ("source", "topic", "writer", "prompt")
+_EXTRA_KEYS = {"times_s", "object_names", *_ORIGIN_KEYS}
 
 
 def parse_record(raw: Json, *, record: int, line: int) -> ParsedRecord:
@@ -57,7 +59,7 @@ def parse_record(raw: Json, *, record: int, line: int) -> ParsedRecord:
         caption=caption,
         questions=questions,
         times_s=times_s,
-        source=extras.get("source", ""),
+        **{key: extras.get(key, "") for key in _ORIGIN_KEYS},
     )
     return found
 
@@ -258,8 +260,9 @@ def _extras(found: ParsedRecord, raw: Mapping[str, Json]) -> Mapping[str, Json]:
         )
         return {}
     found.check_keys(extras, "textreel.", known=_EXTRA_KEYS)
-    if "source" in extras:
-        found.text_at(extras, "source", "textreel.source")
+    for key in _ORIGIN_KEYS:
+        if key in extras:
+            found.text_at(extras, key, f"textreel.{key}")
     return extras
 
 

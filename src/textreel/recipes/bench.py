@@ -214,6 +214,12 @@ def _talk() -> BenchReport:
     return run_bench_talk()
 
 
+def _textvid() -> BenchReport:
+    from textreel.recipes.bench_textvid import run_bench_textvid
+
+    return run_bench_textvid()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
@@ -221,5 +227,6 @@ BENCHES: dict[str, Callable[[], BenchReport]] = {
     "encode": _encode,
     "pages": _pages,
     "talk": _talk,
+    "textvid": _textvid,
 }
 """Every bench by name; what each compares stands in its own module's header."""

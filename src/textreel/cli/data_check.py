@@ -1,0 +1,124 @@
+"""`textreel data check`: what is wrong with textual videos, by reason."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textreel.cli import textvid_options as opt
+from textreel.cli.checking import checker_of
+from textreel.cli.errors import OptionError
+from textreel.cli.output import JsonOption, emit, emit_failed
+from textreel.cli.words import count_all
+
+if TYPE_CHECKING:
+    from textreel.synth.check.blind import BlindReport
+    from textreel.synth.check.report import DataReport
+
+
+def data_check(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="TextVid JSON, textual videos (.jsonl), a folder."),
+    ],
+    encoder: opt.Encoder = None,
+    benchmarks: opt.Benchmarks = None,
+    limits: opt.LimitOptions = None,
+    list_to: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="Write every finding there.")
+    ] = None,
+    keep_to: Annotated[
+        Path | None, typer.Option("--keep", metavar="FILE", help="Write what passes (.jsonl).")
+    ] = None,
+    blind_llm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL|DIR", help="Ask this model the questions without the video."),
+    ] = None,
+    model: opt.Model = "",
+    key_env: opt.KeyEnv = "",
+    blind_questions: Annotated[
+        int, typer.Option(metavar="N", help="How many questions it is asked.")
+    ] = 200,
+    blind_answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Journal of its answers; asked again for nothing."),
+    ] = None,
+    max_bad: opt.MaxBad = "1%",
+    device: opt.Device = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Check textual videos, whoever wrote them; every fault is counted with its reason."""
+    from dataclasses import asdict
+
+    from textreel.data.errors import TooManyBadError
+    from textreel.synth.check.report import check_file
+
+    if blind_llm is None and (model or key_env or blind_answers):
+        raise OptionError(
+            "--model, --key-env and --blind-answers have no effect without --blind-llm"
+        )
+    checker = checker_of(limits=limits, benchmarks=benchmarks, encoder=encoder)
+    report, bad = check_file(file, checker, list_to=list_to, keep_to=keep_to, max_bad=max_bad)
+    blind = None
+    if blind_llm is not None:
+        blind = _blind(
+            file,
+            tuple(blind_llm),
+            names=(model, key_env, device),
+            count=blind_questions,
+            answers=blind_answers,
+        )
+    told = {"ok": True, **asdict(report), "blind": None if blind is None else asdict(blind)}
+    text = "\n".join(_describe(report, blind))
+    try:
+        bad.check(report.records)
+    except TooManyBadError as error:
+        emit_failed(told, error, as_json=as_json, text=text)
+    emit(told, as_json=as_json, text=text)
+
+
+def _blind(
+    file: Path,
+    llm: tuple[str, ...],
+    *,
+    names: tuple[str, str, str],
+    count: int,
+    answers: Path | None,
+) -> "BlindReport":
+    from textreel.synth.check.blind import ask_blind
+    from textreel.synth.check.report import read_any
+    from textreel.synth.textvid.writers import WriterOptions, check_writer, make_writer
+
+    model, key_variable, device = names
+    options = WriterOptions(llm=llm, model=model, key_variable=key_variable, device=device)
+    if options.kind == "world":
+        raise OptionError("the world's grammar answers no questions", hint="name a language model")
+    check_writer(options)
+    return ask_blind(
+        read_any(file), writer=make_writer(options), name=options.name, count=count, answers=answers
+    )
+
+
+def _describe(report: "DataReport", blind: "BlindReport | None") -> list[str]:
+    lines = [
+        f"{report.passed} of {report.records} records pass, with {report.questions_passed} of "
+        f"{report.questions} questions"
+    ]
+    for what, counts in (
+        ("unreadable", report.unreadable),
+        ("records rejected", report.rejected),
+        ("questions rejected", report.questions_rejected),
+    ):
+        if counts:
+            lines.append(f"{what}: {count_all(counts)}")
+    lines += [f"  {one}" for one in report.first]
+    letters = "; ".join(f"{k} options: {count_all(c)}" for k, c in report.letters.items())
+    lines.append(f"right letters: {letters or 'none'}")
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    if blind is not None:
+        lines.append(
+            f"blind: {blind.model} answers {blind.share:.1%} (standard error "
+            f"{blind.stderr:.1%}) of {blind.asked} questions without the video, by chance "
+            f"{blind.chance:.1%}; {blind.unreadable} answers were no letter"
+        )
+    return lines

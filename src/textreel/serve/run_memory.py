@@ -1,0 +1,50 @@
+"""Give a finished run a memory: its answers then cross the modality gap over that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from textreel.data.files import write_atomic
+from textreel.features.memory import Memory, load_memory
+from textreel.models import checkpoint
+from textreel.serve.errors import RunError
+from textreel.serve.run_files import (
+    MEMORY_FILE,
+    BridgeSettings,
+    find_run,
+    load_settings,
+    save_settings,
+)
+
+
+def use_memory(
+    run: str | Path, memory: Path, *, temperature: float = 0.01, top_k: int | None = None
+) -> Memory:
+    """Copy a memory into a run's folder and make it the run's bridge.
+
+    Args:
+        run: folder of a finished run.
+        memory: file that `textreel memory build` wrote.
+        temperature: of the softmax (published: 0.01).
+        top_k: only the nearest rows; None: all.
+
+    Returns:
+        The memory.
+
+    Raises:
+        RunError: no finished run, or the one in the package, which stays as it is.
+        FormatError: no memory file.
+        FingerprintError: a memory of another encoder than the run's.
+    """
+    folder = find_run(run)
+    if Path(__file__).parents[1] in folder.resolve().parents:
+        raise RunError(
+            f"{run} is part of the package and stays as it is",
+            hint="Copy its folder, and give the copy.",
+        )
+    settings = load_settings(folder)
+    bridge = BridgeSettings(name="memory", temperature=temperature, top_k=top_k)
+    config = checkpoint.read_config(folder)
+    loaded = load_memory(memory, revision=config.encoder_revision)
+    write_atomic(folder / MEMORY_FILE, memory.read_bytes())
+    save_settings(folder, replace(settings, bridge=bridge))
+    return loaded

@@ -1,0 +1,1 @@
+"""What makes a textual video unfit, whoever wrote it."""
