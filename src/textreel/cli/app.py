@@ -11,6 +11,7 @@ import typer
 
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
+from textreel.cli.convert import convert
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
 from textreel.cli.env import show_env
@@ -35,6 +36,7 @@ app.command("env")(show_env)
 app.add_typer(synth)
 app.add_typer(media)
 app.add_typer(encode)
+app.add_typer(convert)
 
 
 def _print_version(asked: bool) -> None:

@@ -27,7 +27,7 @@ class Identity(nn.Module):
 
     name = "none"
 
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return `values` as they are."""
         return values
 
@@ -65,17 +65,19 @@ class Memory(nn.Module):
         self.register_buffer("memory", memory, persistent=False)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return unit vectors in the cone of the memory.
 
         Args:
             values: (B, T, P, F), unit vectors.
             mask: bool (B, T), false at padding.
+            empty_frames: let frames of zeros pass, each of which becomes the memory's mean, as in
+                the published code; see `published.Published`.
 
         Raises:
             BridgeError: a real frame is zero.
         """
-        queries = _real_vectors(values, mask).to(self.memory.dtype)
+        queries = _real_vectors(values, mask, empty=empty_frames).to(self.memory.dtype)
         if self.top_k is not None:
             moved = self._nearest(queries, self.top_k)
         elif queries.device.type == "cpu":
@@ -144,9 +146,9 @@ class MeanShift(nn.Module):
         self.register_buffer("shift", (text_mean - picture_mean).float(), persistent=False)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return shifted unit vectors; arguments and errors as `Memory.forward`."""
-        moved = _real_vectors(values, mask).float() + self.shift
+        moved = _real_vectors(values, mask, empty=empty_frames).float() + self.shift
         return _put_back(values, mask, normalize(moved, dim=-1))
 
 
@@ -168,17 +170,16 @@ def add_noise(values: Tensor, mask: Tensor, *, std: float, generator: torch.Gene
     return torch.where(mask[:, :, None, None], noisy, values)
 
 
-def _real_vectors(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the vectors of real frames, (n, F)."""
+def _real_vectors(values: Tensor, mask: Tensor, *, empty: bool) -> Tensor:
+    """Return the vectors of real frames, (n, F), which may be zero where `empty`."""
     if values.shape[:2] != mask.shape:
         raise BridgeError(
             f"features {tuple(values.shape)} and mask {tuple(mask.shape)} do not agree on (B, T)"
         )
     real = values[mask].flatten(0, 1)
-    empty = int((real == 0).all(-1).sum())
-    if empty:
+    if not empty and (zeros := int((real == 0).all(-1).sum())):
         raise BridgeError(
-            f"{empty} of {len(real)} real frame vectors are zero (padding that is not masked?)",
+            f"{zeros} of {len(real)} real frame vectors are zero (padding that is not masked?)",
             hint="mark padding frames in feature_mask",
         )
     return real

@@ -96,6 +96,18 @@ def find_encoder(name_or_path: str | Path) -> EncoderFiles:
     return EncoderFiles(name=name, path=path, revision=path.name)
 
 
+def known_revision(name_or_path: str | Path) -> str:
+    """Return the revision of an encoder that is on this machine, or an empty string.
+
+    Nothing is downloaded.
+    """
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return find_encoder(folder).revision
+    cached = _cached(str(name_or_path)) if _HUB_ID.fullmatch(str(name_or_path)) else None
+    return "" if cached is None else cached.name
+
+
 def wanted_files(names: Iterable[str]) -> list[str]:
     """Return which of a repository's files a dual encoder needs, sorted.
 

@@ -193,14 +193,24 @@ def _one_frame(features: Features, frame: int) -> Features:
     return replace(features, values=features.values[part], times_s=features.times_s[part])
 
 
+def blurred(batch: Batch, noise: float, generator: Generator) -> Batch:
+    """Return the batch with noise added to its features, which stay unit vectors.
+
+    Args:
+        batch: with unit features.
+        noise: as `TaskMix.noise`; 0: the batch itself.
+        generator: draws the noise.
+    """
+    if batch.features is None or batch.feature_mask is None or not noise:
+        return batch
+    drawn = torch.randn(batch.features.shape, generator=generator)
+    noisy = normalize(batch.features + noise * drawn, dim=-1)
+    return replace(batch, features=noisy * batch.feature_mask[..., None, None])
+
+
 def _collate(collator: Collator, noise: float) -> Callable[[list[Sample], Generator], Batch]:
     def collate(samples: list[Sample], generator: Generator) -> Batch:
-        batch = collator.collate(samples)
-        if batch.features is None or batch.feature_mask is None or not noise:
-            return batch
-        drawn = torch.randn(batch.features.shape, generator=generator)
-        noisy = normalize(batch.features + noise * drawn, dim=-1)
-        return replace(batch, features=noisy * batch.feature_mask[..., None, None])
+        return blurred(collator.collate(samples), noise, generator)
 
     return collate
 

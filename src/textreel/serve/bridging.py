@@ -11,13 +11,17 @@ from textreel.serve.errors import RunError
 from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
 
 
-def make_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+def make_bridge(
+    settings: BridgeSettings, *, encoder: DualEncoder, run: Path, checked: bool = True
+) -> nn.Module:
     """Build the bridge of a run.
 
     Args:
         settings: which one.
         encoder: whose statistics `mean_shift` uses.
         run: the folder with `memory.safetensors`.
+        checked: whether the memory must be of the encoder's revision; not where a converted run
+            does not know its own.
 
     Raises:
         RunError: the memory or the statistics that it needs are not there.
@@ -32,7 +36,7 @@ def make_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) ->
                 f"{run} crosses to text by a memory, but has no {MEMORY_FILE}",
                 hint="Copy the file with the run, or build it again with its recipe.",
             )
-        vectors = load_memory(path, revision=encoder.revision).vectors.float()
+        vectors = load_memory(path, revision=encoder.revision if checked else None).vectors.float()
         return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
     statistics = encoder.statistics
     if statistics is None:

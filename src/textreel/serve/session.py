@@ -19,6 +19,7 @@ from torch import nn
 from textreel.data.collate import Collator
 from textreel.data.encoding import EncodedPrompt, Tokenizer
 from textreel.data.prompt import Prompt, PromptTooLongError, Turn
+from textreel.data.templates import as_published
 from textreel.models import bridges
 from textreel.models.answer import Answer
 from textreel.models.batch import Batch
@@ -121,7 +122,7 @@ class Session:
         self.limit = max_positions(model.decoder)
         self.collator = Collator(
             tokenizer,
-            settings.template,
+            as_published(settings.template, model.config.published),
             model.num_soft_tokens,
             max_tokens=self.limit or UNLIMITED,
         )
@@ -325,14 +326,16 @@ def load(run: str | Path, *, device: torch.device | str = "cpu") -> Session:
     model = TrackLM.from_pretrained(folder)
     encoder = load_encoder(locate(settings.encoder, base=folder), device=device)
     config = model.config
-    check_revision(
-        config.encoder, config.encoder_revision, encoder=encoder, what=f"the features of {run}"
-    )
+    known = bool(config.encoder_revision) or config.published is None
+    if known:
+        check_revision(
+            config.encoder, config.encoder_revision, encoder=encoder, what=f"the features of {run}"
+        )
     return Session(
         model.to(device),
         encoder=encoder,
         tokenizer=load_tokenizer(config.decoder, base=folder),
         settings=settings,
-        bridge=make_bridge(settings.bridge, encoder=encoder, run=folder).to(device),
+        bridge=make_bridge(settings.bridge, encoder=encoder, run=folder, checked=known).to(device),
         name=str(run),
     )
