@@ -16,8 +16,9 @@ from textreel.recipes.prepare import build_learner, model_config, open_encoder, 
 from textreel.recipes.recipe import RecipeError, with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import PUBLISHED_RUNS, RECIPES, topa_tiny, tuned
-from textreel.recipes.training import load_samples, random_subset, run_recipe
+from textreel.recipes.training import centred, load_samples, random_subset, run_recipe
 from textreel.serve.run_files import load_settings
+from textreel.serve.session import load
 from textreel.train.errors import TrainConfigError
 
 SHAPES = {
@@ -185,3 +186,27 @@ def test_clips_of_a_file_come_with_a_store(tmp_path: Path) -> None:
     videos, features = load_samples(recipe, encoder, tmp_path / "unused")
     assert videos == questions and [len(f.values) for f in features] == [1, 1, 1]
     assert not (tmp_path / "unused").exists()
+
+
+def test_a_centred_run_crosses_by_centring(tmp_path: Path) -> None:
+    recipe = replace(toy_recipe(), centred=True, data="world:3")
+    encoder = open_encoder(recipe)
+    _, plain = load_samples(replace(recipe, centred=False), encoder, tmp_path / "store")
+    _, moved = load_samples(recipe, encoder, tmp_path / "store")
+    assert encoder.statistics is not None
+    wanted = plain[0].values.float() - encoder.statistics.text_mean
+    wanted = torch.nn.functional.normalize(wanted, dim=-1)
+    torch.testing.assert_close(moved[0].values.float(), wanted, atol=2e-3, rtol=0)
+    run_recipe(recipe, tmp_path / "run")
+    session = load(tmp_path / "run")
+    assert session.settings.bridge.name == "centre"
+    names = {modality: bridge.name for modality, bridge in session._bridges.items()}
+    assert names == {"image": "centre", "text": "centre"}
+
+
+def test_centring_needs_the_towers_means(tmp_path: Path) -> None:
+    class Encoder:
+        name, statistics = "towers", None
+
+    with pytest.raises(RecipeError, match="centred: the encoder towers has no stored means"):
+        centred([], Encoder())

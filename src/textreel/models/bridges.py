@@ -7,6 +7,9 @@ apart (the modality gap). A bridge moves the latter, without training, at infere
   Memory      softmax-weighted mean of many text features (TOPA, arXiv:2405.13911, equation 2;
               DeCap, arXiv:2303.03032)
   MeanShift   minus the mean picture, plus the mean text
+  Centre      minus the modality's own mean, for a model that learned on centred text
+
+Their counterparts in training are noise (`add_noise`) and centring.
 
 Shapes: values (B, T, P, F), mask (B, T), memory (M, F). Padding frames never pass a bridge: they
 come out as the zeros they are, and a real frame that is zero is an error.
@@ -152,6 +155,35 @@ class MeanShift(nn.Module):
         return _put_back(values, mask, normalize(moved, dim=-1))
 
 
+class Centre(nn.Module):
+    """Subtract a modality's own mean, renormalise; for models trained on centred features.
+
+    Both modalities are centred, each by its own mean, so that the gap between the means is gone on
+    both sides (centring as in C3, arXiv:2401.08567).
+
+    Args:
+        mean: (F,), the mean of unit features of the modality.
+
+    Raises:
+        ModelConfigError: not a vector.
+    """
+
+    name = "centre"
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        if mean.ndim != 1:
+            raise ModelConfigError(f"Centre: the mean must be (F,), got {tuple(mean.shape)}")
+        self.register_buffer("mean", mean.float(), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
+        """Return centred unit vectors; arguments and errors as `Memory.forward`."""
+        moved = _real_vectors(values, mask, empty=empty_frames).float() - self.mean
+        return _put_back(values, mask, normalize(moved, dim=-1))
+
+
 def add_noise(values: Tensor, mask: Tensor, *, std: float, generator: torch.Generator) -> Tensor:
     """Blur features in training, so that the connector learns a region and not a point.
 
@@ -192,8 +224,11 @@ def _put_back(values: Tensor, mask: Tensor, moved: Tensor) -> Tensor:
 
 
 def _check_unit(memory: Tensor) -> None:
-    off = (torch.linalg.vector_norm(memory, dim=-1, dtype=torch.float32) - 1).abs() > 0.02
-    if count := int(off.sum()):
+    count = 0
+    for rows in torch.split(memory, CHUNK_ROWS):  # no second copy of a memory of gigabytes
+        length = torch.linalg.vector_norm(rows.float(), dim=-1)
+        count += int(((length - 1).abs() > 0.02).sum())
+    if count:
         raise BridgeError(
             f"{count} of {len(memory)} memory rows are not of unit length",
             hint="normalise the rows; the temperature is meant for cosines",

@@ -199,10 +199,17 @@ def _encode() -> BenchReport:
     return run_bench_encode()
 
 
+def _bridge() -> BenchReport:
+    from textreel.recipes.bench_bridge import run_bench_bridge
+
+    return run_bench_bridge()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
     "encode": _encode,
+    "bridge": _bridge,
 }
 """Every bench by name; what each compares stands in its own module's header."""

@@ -79,6 +79,8 @@ class AlignRecipe:
         lora: for `adapter="lora"`.
         gated: for `adapter="gated"`.
         mix: the tasks.
+        centred: subtract the towers' stored mean of its modality from every feature, in training
+            and when the run answers; the run crosses by the bridge `centre`.
         captions: a first stage on captions of single frames; none by default, as published.
         train: how long and how fast.
         knows: all that the model has ever met, in words; said with every answer.
@@ -105,6 +107,7 @@ class AlignRecipe:
     lora: LoraSettings = field(default_factory=LoraSettings)
     gated: GatedConfig = field(default_factory=GatedConfig)
     mix: TaskMix = field(default_factory=TaskMix)
+    centred: bool = False
     captions: FrameCaptions = field(default_factory=FrameCaptions)
     knows: str = ""
 

@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+
+from torch.nn.functional import normalize
 
 from textreel.data.textual_video import TextualVideo
 from textreel.models.batch import Features
@@ -78,7 +81,8 @@ def run_recipe(
         show(recipe.kind, progress.step, progress.steps, note)
 
     result = align(learner.model, data, recipe.schedule, out, progress=report, inexact=inexact)
-    save_recipe_run(out, learner.model, recipe, bridge=BridgeSettings(), memory=None)
+    bridge = BridgeSettings(name="centre" if recipe.centred else "none")
+    save_recipe_run(out, learner.model, recipe, bridge=bridge, memory=None)
     return result
 
 
@@ -103,8 +107,28 @@ def load_samples(
     else:
         features = encode_data(recipe, videos, encoder, store)
     show("encode", 1, 1, f"{sum(len(f.values) for f in features)} {'' if clips else 'text '}frames")
+    if recipe.centred:
+        features = centred(features, encoder)
     kept = random_subset(len(videos), fraction=recipe.data_fraction, seed=recipe.seed)
     return [videos[i] for i in kept], [features[i] for i in kept]
+
+
+def centred(features: Sequence[Features], encoder: DualEncoder) -> list[Features]:
+    """Subtract the mean of each one's modality, and bring the vectors to unit length again.
+
+    Raises:
+        RecipeError: the encoder has no stored means.
+    """
+    if encoder.statistics is None:
+        raise RecipeError(
+            f"centred: the encoder {encoder.name} has no stored means",
+            hint="measure and store them beside the encoder",
+        )
+    means = {"text": encoder.statistics.text_mean, "image": encoder.statistics.image_mean}
+    return [
+        replace(f, values=normalize(f.values.float() - means[f.modality], dim=-1).half())
+        for f in features
+    ]
 
 
 def random_subset(count: int, *, fraction: float, seed: int) -> list[int]:

@@ -29,7 +29,7 @@ from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
-from textreel.serve.bridging import make_bridge
+from textreel.serve.bridging import make_bridge, make_text_bridge
 from textreel.serve.errors import QuestionError, TooManyFramesError
 from textreel.serve.looking import Seen, Video, check_revision, look
 from textreel.serve.questions import check_options, check_question
@@ -101,6 +101,7 @@ class Session:
         tokenizer: the decoder's.
         settings: template, sampling, bridge and limits of the run.
         bridge: what features of pictures pass; `settings.bridge`, made.
+        text_bridge: what stories pass; None: nothing.
         name: the run's name, for messages.
     """
 
@@ -113,6 +114,7 @@ class Session:
         settings: RunSettings,
         bridge: nn.Module,
         name: str,
+        text_bridge: nn.Module | None = None,
     ) -> None:
         self.model = model
         self.encoder = encoder
@@ -126,7 +128,7 @@ class Session:
             model.num_soft_tokens,
             max_tokens=self.limit or UNLIMITED,
         )
-        self._bridges = {"image": bridge, "text": bridges.Identity()}
+        self._bridges = {"image": bridge, "text": text_bridge or bridges.Identity()}
 
     @property
     def device(self) -> torch.device:
@@ -337,5 +339,6 @@ def load(run: str | Path, *, device: torch.device | str = "cpu") -> Session:
         tokenizer=load_tokenizer(config.decoder, base=folder),
         settings=settings,
         bridge=make_bridge(settings.bridge, encoder=encoder, run=folder, checked=known).to(device),
+        text_bridge=make_text_bridge(settings.bridge, encoder=encoder, run=folder).to(device),
         name=str(run),
     )
