@@ -44,8 +44,7 @@ def run_bench_bridge(size: BridgeSize | None = None, *, rounds: int = ROUNDS) ->
     generator = torch.Generator().manual_seed(0)
     before = peak_bytes()
     memory = draw_memory(size, generator)
-    noise = normalize(torch.randn(size.frames, size.width, generator=generator), dim=-1)
-    frames = normalize(memory[: size.frames] + noise, dim=-1)
+    frames = draw_frames(memory, size, generator)
     values, mask = frames[None, :, None], torch.ones(1, size.frames, dtype=torch.bool)
     bridge = Memory(memory, temperature=TEMPERATURE)
     ours = bridge(values, mask)[0, :, 0]
@@ -80,6 +79,13 @@ def draw_memory(size: BridgeSize, generator: torch.Generator) -> Tensor:
         rows.normal_(generator=generator).mul_(size.width**-0.5).add_(shared)
         rows.div_(rows.norm(dim=-1, keepdim=True))
     return memory
+
+
+def draw_frames(memory: Tensor, size: BridgeSize, generator: torch.Generator) -> Tensor:
+    """Draw unit vectors at cosines of about .3 to all rows, so that many rows have a weight."""
+    shared = normalize(memory[:CHUNK_ROWS].mean(0), dim=-1)
+    noise = normalize(torch.randn(size.frames, size.width, generator=generator), dim=-1)
+    return normalize(0.5 * shared + noise, dim=-1)
 
 
 def plain(frames: Tensor, memory: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -81,6 +81,8 @@ class AlignRecipe:
         mix: the tasks.
         centred: subtract the towers' stored mean of its modality from every feature, in training
             and when the run answers; the run crosses by the bridge `centre`.
+        wide_gap: move texts and pictures apart before anything else (`features.wide_gap`); for
+            studies of bridges only, and no run of its own answers about files.
         captions: a first stage on captions of single frames; none by default, as published.
         train: how long and how fast.
         knows: all that the model has ever met, in words; said with every answer.
@@ -108,6 +110,7 @@ class AlignRecipe:
     gated: GatedConfig = field(default_factory=GatedConfig)
     mix: TaskMix = field(default_factory=TaskMix)
     centred: bool = False
+    wide_gap: bool = False
     captions: FrameCaptions = field(default_factory=FrameCaptions)
     knows: str = ""
 
@@ -144,6 +147,8 @@ class AlignRecipe:
             )
         if not is_world(self.data) and (self.seconds, self.text_frames) != (WORLD_SECONDS, 8):
             raise RecipeError("seconds and text_frames have an effect on the world's videos only")
+        if self.centred and self.wide_gap:
+            raise RecipeError("centred and wide_gap: the stored means are of the gap as it is")
         if self.kind != "align" and self.captions.share:
             raise RecipeError("captions.share: real clips come without captions of their frames")
 
@@ -162,17 +167,29 @@ class AlignRecipe:
         return asdict(self)
 
 
-_READER = TypeAdapter(AlignRecipe)
+class Recipe(Protocol):
+    """A frozen dataclass of JSON values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 
 def read_recipe(values: dict[str, Any]) -> AlignRecipe:
-    """Build a recipe from JSON values.
+    """Build an alignment's recipe from JSON values; see `read_as`."""
+    return read_as(AlignRecipe, values)
+
+
+def read_as(kind: type[RecipeT], values: dict[str, Any]) -> RecipeT:
+    """Build a recipe of one kind from JSON values.
 
     Raises:
         RecipeError: a field is missing, unknown or of the wrong kind; the message names it.
     """
     try:
-        recipe = _READER.validate_python(values)
+        recipe = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"{part}: " for part in first["loc"])
@@ -194,7 +211,7 @@ def _refuse_unknown(values: dict[str, Any], known: dict[str, Any], *, place: str
             _refuse_unknown(value, known[name], place=f"{place}{name}.")
 
 
-def with_settings(recipe: AlignRecipe, settings: list[str]) -> AlignRecipe:
+def with_settings(recipe: RecipeT, settings: list[str]) -> RecipeT:
     """Return the recipe with `stage.field=value` settings applied.
 
     Args:
@@ -210,7 +227,7 @@ def with_settings(recipe: AlignRecipe, settings: list[str]) -> AlignRecipe:
         if not equals:
             raise RecipeError(f"--set {setting}: not of the form field=value")
         _put(values, path.strip(), _value(text), setting)
-    return read_recipe(values)
+    return read_as(type(recipe), values)
 
 
 def _put(values: dict[str, Any], path: str, value: object, setting: str) -> None:

@@ -9,6 +9,7 @@ from random import Random
 from torch.nn.functional import normalize
 
 from textreel.data.textual_video import TextualVideo
+from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
 from textreel.recipes.alignment import align
@@ -58,6 +59,7 @@ def run_recipe(
     *,
     show: Show = lambda *_: None,
     inexact: bool = False,
+    store: Path | None = None,
 ) -> TrainResult:
     """Align a decoder as a recipe says, and write a run; safe to kill and to call again.
 
@@ -68,9 +70,10 @@ def run_recipe(
         out: the run's folder.
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
+        store: where features go; None: into the run's folder.
     """
     encoder = open_encoder(recipe)
-    videos, features = load_samples(recipe, encoder, out / "features", show=show)
+    videos, features = load_samples(recipe, encoder, store or out / "features", show=show)
     learner = build_learner(recipe, encoder)
     if recipe.start:
         start_from(recipe.start, learner.model)
@@ -109,6 +112,9 @@ def load_samples(
     show("encode", 1, 1, f"{sum(len(f.values) for f in features)} {'' if clips else 'text '}frames")
     if recipe.centred:
         features = centred(features, encoder)
+    if recipe.wide_gap:
+        wide = WideGap(encoder.dim)
+        features = [wide.move(v.id, f) for v, f in zip(videos, features, strict=True)]
     kept = random_subset(len(videos), fraction=recipe.data_fraction, seed=recipe.seed)
     return [videos[i] for i in kept], [features[i] for i in kept]
 
