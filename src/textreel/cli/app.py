@@ -11,6 +11,7 @@ import typer
 
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
+from textreel.cli.caption import caption
 from textreel.cli.convert import convert
 from textreel.cli.demo import demo
 from textreel.cli.encode import encode
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo)
 app.command("ask")(ask)
+app.command("caption")(caption)
 app.command("train")(train)
 app.command("bench")(bench)
 app.command("env")(show_env)

@@ -46,6 +46,7 @@ class TextTokenizer(Tokenizer, Protocol):
     """What is used of the decoder's fast tokenizer."""
 
     backend_tokenizer: tokenizers.Tokenizer
+    unk_token_id: int | None
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of token ids."""
@@ -135,6 +136,10 @@ class Session:
         """Where the model is."""
         return next(self.model.parameters()).device
 
+    def cross(self, modality: str) -> None:
+        """Let the model's features pass what the run says for their modality."""
+        self.model.bridge = self._bridges[modality]
+
     def look(self, video: Video) -> Seen:
         """Look at a video or a story once, for any number of questions.
 
@@ -190,7 +195,7 @@ class Session:
             groups[(one_asked.seen.features.modality, bool(one_asked.options))].append(index)
         answers: dict[int, Answer] = {}
         for (modality, is_choice), indices in groups.items():
-            self.model.bridge = self._bridges[modality]
+            self.cross(modality)
             for start in range(0, len(indices), BATCH_SIZE):
                 part = indices[start : start + BATCH_SIZE]
                 batch = [asked[i] for i in part]
