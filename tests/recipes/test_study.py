@@ -91,6 +91,7 @@ def test_rows_and_differences() -> None:
     assert "c | l  0.600 +- 1.271 (stderr 0.100)  gap 0.20" in text and "too many" in text
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_and_repeats_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

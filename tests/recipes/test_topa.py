@@ -149,6 +149,7 @@ def test_clips_are_other_scenes_than_the_textual_videos() -> None:
     assert not scenes & {video.id for video in read_data(replace(toy_recipe(), data="world:50"))}
 
 
+@pytest.mark.slow
 def test_a_baseline_and_a_finetune_train_on_pictures(tmp_path: Path) -> None:
     baseline = clip_recipe()
     encoder = open_encoder(baseline)
@@ -188,6 +189,7 @@ def test_clips_of_a_file_come_with_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.slow
 def test_a_centred_run_crosses_by_centring(tmp_path: Path) -> None:
     recipe = replace(toy_recipe(), centred=True, data="world:3")
     encoder = open_encoder(recipe)

@@ -45,6 +45,7 @@ def test_a_summary_is_the_runs_own_prompt(session: Session, video: Features) -> 
     assert found.text and found.bridge == session.settings.bridge.name
 
 
+@pytest.mark.slow
 def test_every_frame_has_a_caption_of_its_own(session: Session, video: Features) -> None:
     found = caption(session, video, style=STYLES["frames"])
     assert [one.start_s for one in found] == [one.end_s for one in found] == [1.0, 3.0, 5.0]
@@ -53,6 +54,7 @@ def test_every_frame_has_a_caption_of_its_own(session: Session, video: Features)
     assert alone.text == found[1].text
 
 
+@pytest.mark.slow
 def test_a_caption_begins_ends_and_avoids_as_told(session: Session, video: Features) -> None:
     free = caption(session, video, style=STYLES["summary"])[0].text
     first, *_ = free.split()

@@ -70,7 +70,8 @@ class Examiner:
         features = self._features(recipe, look, frames)
         learner.model.bridge = self._bridge(recipe, look)
         rows = answer_windows(learner, items, features, window=look.window)
-        kinds = QUESTION_TYPES if look.seconds == WORLD_SECONDS else LONG_TYPES
+        asked = {item.question.kind for item in items}  # a few long scenes may lack a type
+        kinds = [kind for kind in (*QUESTION_TYPES, *LONG_TYPES) if kind in asked]
         scores = score_system(look.name, rows, kinds=kinds)
         values = torch.cat([features[scene.id].values[:, 0] for scene in scenes])
         return {
