@@ -64,7 +64,11 @@ def test_a_runs_recipe_is_repeated(trained, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["nope"], "there is no recipe 'nope'", "one of topa_tiny, topa_modern, or the recipe"),
+        (
+            ["nope"],
+            "there is no recipe 'nope'",
+            "one of topa_tiny, topa_tiny_finetune, topa_tiny_baseline, topa_modern, topa_llama2_7b",
+        ),
         (
             ["topa_tiny", "--set", "train.step=5"],
             "--set train.step=5: there is no field 'step'",
@@ -73,7 +77,7 @@ def test_a_runs_recipe_is_repeated(trained, tmp_path: Path) -> None:
         (
             ["topa_tiny", "--set", "template=x"],
             "recipe: unknown template 'x'",
-            "one of topa, topa-llama3, topa-star, topa-dialogue, tiny",
+            "one of topa, topa-llama3, topa-star, topa-dialogue, topa-open, topa-open-nextqa, tiny",
         ),
     ],
 )

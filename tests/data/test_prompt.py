@@ -102,23 +102,24 @@ OPTIONS = "Question: What is it?\nChoices: \n(A) A cat\n(B) A dog\n"
             Turn(task="open", question="What is it?", answer_text="A cat."),
             [],
             "Instruction: Predict the answer based on the video and question.\nVideo:<V>\n"
-            "Question: What is it?\nAnswer: A cat.",
-            "A cat.",
+            "Question: What is it?\nAnswer: A cat.\n",
+            " A cat.\n",
         ),
         (
             TOPA,
             Turn(task="summary", answer_text="A cat sits."),
             [],
-            "Instruction: Generate a summary for the video.\nVideo:<V>\n\nDescription: A cat sits.",
-            "A cat sits.",
+            "Instruction: Generate a summary for the video.\nVideo:<V>\n\n"
+            "Description: A cat sits.\n",
+            ": A cat sits.\n",
         ),
         (
             TOPA_LLAMA3,
             Turn(task="summary", answer_text="A cat sits."),
             [],
             "Instruction: Generate a dense description for the video.\nVideo:<V>\n\n"
-            "Description: A cat sits.",
-            "A cat sits.",
+            "Description: A cat sits.\n",
+            ": A cat sits.\n",
         ),
     ],
 )
@@ -131,7 +132,8 @@ def test_the_published_prompts(template, turn, context, text, target) -> None:
 
 
 def test_templates_go_by_their_names() -> None:
-    assert {"topa", "topa-llama3", "topa-star", "topa-dialogue", "tiny"} == TEMPLATES.keys()
+    published = {"topa", "topa-llama3", "topa-star", "topa-dialogue"}
+    assert published | {"topa-open", "topa-open-nextqa", "tiny"} == TEMPLATES.keys()
     assert all(template.name == name for name, template in TEMPLATES.items())
 
 
@@ -165,3 +167,10 @@ def test_bad_prompts_are_refused() -> None:
         Prompt(id="v", pieces=(VIDEO,))
     with pytest.raises(PromptError, match="a prompt takes one video"):
         Prompt(id="v", pieces=(VIDEO, VIDEO, Piece(kind="target")))
+
+
+def test_the_words_before_an_unknown_free_answer_are_given() -> None:
+    summary = write_prompt("v", turns=[Turn(task="summary")], template=TOPA)
+    assert summary.text().endswith("\n\nDescription:")
+    question = Turn(task="open", question="What is it?")
+    assert write_prompt("v", turns=[question], template=TOPA).text().endswith("\nAnswer:")

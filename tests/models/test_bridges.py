@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from textreel.models import bridges
-from textreel.models.bridges import Identity, MeanShift, Memory, add_noise
+from textreel.models.bridges import Centre, Identity, MeanShift, Memory, add_noise
 from textreel.models.errors import BridgeError, ModelConfigError
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
@@ -117,3 +117,32 @@ def test_what_must_not_pass_is_refused() -> None:
         Memory(unit(4, 16), top_k=5)
     with pytest.raises(ModelConfigError, match=r"means must be \(F,\) each, got"):
         MeanShift(picture_mean=torch.zeros(2), text_mean=torch.zeros(3))
+
+
+def test_centring_takes_away_the_modalitys_own_mean() -> None:
+    values = torch.nn.functional.normalize(torch.randn(2, 3, 1, 4), dim=-1)
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    mean = values[mask].mean((0, 1))
+    moved = Centre(mean)(values, mask)
+    wanted = torch.nn.functional.normalize(values - mean, dim=-1) * mask[:, :, None, None]
+    torch.testing.assert_close(moved, wanted)
+    with pytest.raises(ModelConfigError, match=r"the mean must be \(F,\)"):
+        Centre(torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_a_memory_in_bfloat16_stays_near(top_k: int | None) -> None:
+    rows = torch.nn.functional.normalize(torch.randn(64, 16), dim=-1)
+    values = torch.nn.functional.normalize(torch.randn(1, 3, 1, 16), dim=-1)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    whole = Memory(rows, temperature=0.1, top_k=top_k)(values, mask)
+    half = Memory(rows.bfloat16(), temperature=0.1, top_k=top_k)(values, mask)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, whole, atol=0.05, rtol=0)
+
+
+def test_the_stream_for_accelerators_is_the_same_sum() -> None:
+    rows = torch.nn.functional.normalize(torch.randn(40_000, 8), dim=-1)
+    queries = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
+    bridge = Memory(rows, temperature=0.05)
+    torch.testing.assert_close(bridge._streamed(queries), bridge._fused(queries))

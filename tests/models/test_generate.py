@@ -106,3 +106,37 @@ def test_what_makes_no_sense_is_refused() -> None:
         Sampling(temperature=1.0)
     with pytest.raises(BatchError, match="12 positions and 120 new tokens make 132, but the deco"):
         make_model().generate(make_batch(targets=False), max_new_tokens=120)
+
+
+def test_an_answer_begins_with_the_given_tokens_and_goes_on_from_them() -> None:
+    model, batch = make_model(), make_batch(targets=False)
+    got = model.generate(batch, max_new_tokens=5, sampling=Sampling(stop_ids=(), prefix_ids=(7, 9)))
+    assert [row[:2] for row in got] == [[7, 9], [7, 9]]
+    for row in range(2):
+        full = row_of(batch, row, more=[7, 9, 3])
+        with torch.no_grad():
+            prompted = model.prompted(full, bridged=True)
+            out = model.decoder(
+                inputs_embeds=prompted.embeddings, textreel=prompted.call, use_cache=False
+            )
+        assert got[row][2] == int(out.logits[0, -2].argmax())
+
+
+def test_a_forced_token_is_no_stop() -> None:
+    model, batch = make_model(), make_batch(targets=False)
+    sampling = Sampling(stop_ids=(7,), end_ids=(7,), prefix_ids=(7, 7))
+    got = model.generate(batch, max_new_tokens=4, sampling=sampling)
+    assert all(row[:2] == [7, 7] for row in got) and max(map(len, got)) > 2
+
+
+def test_an_end_belongs_to_its_answer() -> None:
+    model, batch = make_model(), make_batch(targets=False)
+    first, second = model.generate(batch, max_new_tokens=6, sampling=ENDLESS)
+    end = next(token for token in first if token not in second)
+    got = model.generate(batch, max_new_tokens=6, sampling=Sampling(stop_ids=(), end_ids=(end,)))
+    assert got == [first[: first.index(end) + 1], second]
+
+
+def test_a_token_cannot_be_banned_and_come_first() -> None:
+    with pytest.raises(ModelConfigError, match=r"tokens \[7\] are banned and must come first"):
+        Sampling(banned_ids=(7, 8), prefix_ids=(7,))

@@ -142,7 +142,7 @@ def test_a_recipe_is_found_by_name_or_as_a_file(tmp_path: Path) -> None:
 def test_no_such_recipe_names_those_there_are() -> None:
     with pytest.raises(RecipeError, match="there is no recipe 'topa_tony'") as caught:
         find_recipe("topa_tony")
-    assert caught.value.hint == "one of topa_tiny, topa_modern, or the recipe.json of a run"
+    assert caught.value.hint == f"one of {', '.join(RECIPES)}, or the recipe.json of a run"
 
 
 @pytest.mark.parametrize("content", [b"{half", b"\xff\xfe"])

@@ -103,6 +103,16 @@ def test_a_sampling_rule_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_bridges_are_checked() -> None:
     with pytest.raises(RunError, match="unknown bridge 'rope'") as error:
         BridgeSettings(name="rope")  # type: ignore[arg-type]
-    assert error.value.hint == "one of none, memory, mean_shift"
+    assert error.value.hint == "one of none, memory, mean_shift, centre"
+    with pytest.raises(RunError, match="unknown dtype 'float16' of a memory"):
+        BridgeSettings(name="memory", dtype="float16")  # type: ignore[arg-type]
     with pytest.raises(RunError, match="have no effect on the bridge 'mean_shift'"):
         BridgeSettings(name="mean_shift", top_k=3)
+
+
+def test_a_run_of_before_memories_had_a_dtype_is_read(tmp_path: Path) -> None:
+    save_settings(tmp_path, settings())
+    values = json.loads((tmp_path / "run.json").read_text())
+    del values["bridge"]["dtype"]
+    edit(tmp_path / "run.json", bridge=values["bridge"])
+    assert load_settings(tmp_path).bridge.dtype == "float32"

@@ -292,3 +292,36 @@ def test_other_threads_are_refused_unless_inexact(tmp_path: Path) -> None:
 def test_a_run_that_is_being_written_is_refused(tmp_path: Path) -> None:
     with run_lock(tmp_path / "run"), pytest.raises(LockedError, match=f"process {os.getpid()}"):
         train(LittleModel(), data(), config(), tmp_path / "run")
+
+
+def test_gradients_of_several_batches_make_one_update(tmp_path: Path) -> None:
+    run = config(steps=3, accumulate=2, clip_norm=None)
+    model, plain = LittleModel(dropout=0.0), LittleModel(dropout=0.0)
+    result = train(model, data(), run, tmp_path)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [plain.mix.weight, plain.head.weight]},
+            {"params": [p for p in plain.parameters() if p.ndim == 1], "weight_decay": 0.0},
+        ],
+        lr=run.lr,
+        betas=run.betas,
+        weight_decay=run.weight_decay,
+    )
+    for step in range(3):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, run)
+        losses = [plain.loss(data().batch(2 * step + i)) for i in range(2)]
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        optimizer.step()
+    for one, two in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+    assert result.loss == pytest.approx(sum(loss.item() for loss in losses) / 2, rel=1e-5)
+
+
+def test_a_killed_run_of_several_batches_a_step_goes_on(tmp_path: Path) -> None:
+    run = config(accumulate=2)
+    straight = train(LittleModel(), data(), run, tmp_path / "a")
+    with pytest.raises(Killed):
+        train(Dying(9), data(), run, tmp_path / "b")
+    assert train(LittleModel(), data(), run, tmp_path / "b") == straight

@@ -11,6 +11,7 @@ import typer
 
 from textreel.cli.ask import ask
 from textreel.cli.bench import bench
+from textreel.cli.caption import caption
 from textreel.cli.chat import chat
 from textreel.cli.convert import convert
 from textreel.cli.data import data
@@ -36,6 +37,7 @@ app.command("demo")(demo)
 app.command("ask")(ask)
 app.command("chat")(chat)
 app.command("predict")(predict)
+app.command("caption")(caption)
 app.command("train")(train)
 app.command("bench")(bench)
 app.command("env")(show_env)

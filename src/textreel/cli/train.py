@@ -1,17 +1,24 @@
-"""`textreel train`: run a recipe by name, or repeat the recipe of a run."""
+"""`textreel train`: run a recipe or a study by name, or repeat the recipe of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textreel.cli.errors import OptionError
 from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
+
+if TYPE_CHECKING:
+    from textreel.recipes.study import StudyReport, StudyRow
 
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe's name, or a run's recipe.json.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A recipe's or study's name, or a run's recipe.json."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The run; an unfinished one goes on.")],
     set_: Annotated[
@@ -25,9 +32,17 @@ def train(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Align a frozen decoder on textual videos; safe to kill and to call again."""
+    """Train as a recipe says, or make a study's table; safe to kill and to call again."""
+    from textreel.recipes.run_study import find_study, run_study
     from textreel.recipes.training import find_recipe, run_recipe
 
+    if (study := find_study(recipe, settings=set_ or [])) is not None:
+        if inexact:
+            raise OptionError("--inexact has no effect on a study")
+        with Display() as display:
+            report = run_study(study, out, show=display.update)
+        emit(report, as_json=as_json, text=describe_study(report))
+        return
     resolved = find_recipe(recipe, settings=set_ or [])
     with Display() as display:
         result = run_recipe(resolved, out, show=display.update, inexact=inexact)
@@ -35,4 +50,27 @@ def train(
         result,
         as_json=as_json,
         text=f"{resolved.name}: loss {result.loss:.3f} after {result.steps} steps -> {out}",
+    )
+
+
+def describe_study(report: "StudyReport") -> str:
+    """Return a study's table as lines for people."""
+    width = max(len(f"{row.cell} | {row.look}") for row in report.rows)
+    lines = [f"{report.study}: {len(report.seeds)} seeds, {report.questions} questions"]
+    lines += [describe_row(row, width) for row in report.rows]
+    for name, (mean, half) in report.differences.items():
+        lines.append(f"{name}: {mean:+.3f}" + ("" if half is None else f" +- {half:.3f}"))
+    return "\n".join([*lines, *report.remarks])
+
+
+def describe_row(row: "StudyRow", width: int) -> str:
+    """Return one line of a table: mean, interval over seeds, error over videos, gap and noise."""
+    name = f"{row.cell} | {row.look}"
+    if row.mean is None or row.stderr is None or row.gap is None:
+        return f"{name:<{width}}  {row.why}"
+    spread = "" if row.half_width is None else f" +- {row.half_width:.3f}"
+    kinds = " ".join(f"{kind} {value:.2f}" for kind, value in row.by_type.items())
+    return (
+        f"{name:<{width}}  {row.mean:.3f}{spread} (stderr {row.stderr:.3f})"
+        f"  gap {row.gap:.2f} noise {row.noise:g}  {kinds}"
     )

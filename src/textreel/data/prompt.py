@@ -94,6 +94,10 @@ class PromptTemplate:
     bos: bool = True
     chat: bool = False
 
+    def ask(self, question: str) -> str:
+        """Return a question as it is written."""
+        return self.question.format(question=question)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
@@ -271,6 +275,8 @@ def write_prompt(
         separator = template.turn_separator if index else ""
         lead = separator + write_question(turn, template) + answer_lead(turn, template)
         answer = write_answer(turn, template)
+        if not answer:
+            lead += given_words(turn, template)
         pieces += [Piece(kind="text", text=lead), Piece(kind="target", text=answer)]
     last = turns[-1]
     return Prompt(
@@ -304,7 +310,7 @@ def write_question(turn: Turn, template: PromptTemplate) -> str:
     """Return a question with its options."""
     if turn.task == "summary":
         return ""
-    question = template.question.format(question=turn.question)
+    question = template.ask(turn.question)
     if turn.task == "open":
         return question
     options = (template.option.format(**_places(i, o)) for i, o in enumerate(turn.options))
@@ -326,6 +332,17 @@ def write_answer(turn: Turn, template: PromptTemplate) -> str:
         return "" if turn.answer is None else option_targets(turn, template)[turn.answer]
     target = template.open_target if turn.task == "open" else template.summary_target
     return target.format(text=turn.answer_text) if turn.answer_text else ""
+
+
+def given_words(turn: Turn, template: PromptTemplate) -> str:
+    """Return the words before a free answer that are learned with it but need not be said.
+
+    A space before the answer is not among them: it belongs to the answer's first token.
+    """
+    if turn.task == "choice":
+        return ""
+    target = template.open_target if turn.task == "open" else template.summary_target
+    return target.split("{text}")[0].rstrip()
 
 
 def option_targets(turn: Turn, template: PromptTemplate) -> tuple[str, ...]:

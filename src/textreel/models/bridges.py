@@ -7,6 +7,9 @@ apart (the modality gap). A bridge moves the latter, without training, at infere
   Memory      softmax-weighted mean of many text features (TOPA, arXiv:2405.13911, equation 2;
               DeCap, arXiv:2303.03032)
   MeanShift   minus the mean picture, plus the mean text
+  Centre      minus the modality's own mean, for a model that learned on centred text
+
+Their counterparts in training are noise (`add_noise`) and centring.
 
 Shapes: values (B, T, P, F), mask (B, T), memory (M, F). Padding frames never pass a bridge: they
 come out as the zeros they are, and a real frame that is zero is an error.
@@ -27,7 +30,7 @@ class Identity(nn.Module):
 
     name = "none"
 
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return `values` as they are."""
         return values
 
@@ -65,17 +68,19 @@ class Memory(nn.Module):
         self.register_buffer("memory", memory, persistent=False)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return unit vectors in the cone of the memory.
 
         Args:
             values: (B, T, P, F), unit vectors.
             mask: bool (B, T), false at padding.
+            empty_frames: let frames of zeros pass, each of which becomes the memory's mean, as in
+                the published code; see `published.Published`.
 
         Raises:
             BridgeError: a real frame is zero.
         """
-        queries = _real_vectors(values, mask).to(self.memory.dtype)
+        queries = _real_vectors(values, mask, empty=empty_frames).to(self.memory.dtype)
         if self.top_k is not None:
             moved = self._nearest(queries, self.top_k)
         elif queries.device.type == "cpu":
@@ -144,9 +149,38 @@ class MeanShift(nn.Module):
         self.register_buffer("shift", (text_mean - picture_mean).float(), persistent=False)
 
     @torch.no_grad()
-    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
         """Return shifted unit vectors; arguments and errors as `Memory.forward`."""
-        moved = _real_vectors(values, mask).float() + self.shift
+        moved = _real_vectors(values, mask, empty=empty_frames).float() + self.shift
+        return _put_back(values, mask, normalize(moved, dim=-1))
+
+
+class Centre(nn.Module):
+    """Subtract a modality's own mean, renormalise; for models trained on centred features.
+
+    Both modalities are centred, each by its own mean, so that the gap between the means is gone on
+    both sides (centring as in C3, arXiv:2401.08567).
+
+    Args:
+        mean: (F,), the mean of unit features of the modality.
+
+    Raises:
+        ModelConfigError: not a vector.
+    """
+
+    name = "centre"
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        if mean.ndim != 1:
+            raise ModelConfigError(f"Centre: the mean must be (F,), got {tuple(mean.shape)}")
+        self.register_buffer("mean", mean.float(), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
+        """Return centred unit vectors; arguments and errors as `Memory.forward`."""
+        moved = _real_vectors(values, mask, empty=empty_frames).float() - self.mean
         return _put_back(values, mask, normalize(moved, dim=-1))
 
 
@@ -168,17 +202,16 @@ def add_noise(values: Tensor, mask: Tensor, *, std: float, generator: torch.Gene
     return torch.where(mask[:, :, None, None], noisy, values)
 
 
-def _real_vectors(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the vectors of real frames, (n, F)."""
+def _real_vectors(values: Tensor, mask: Tensor, *, empty: bool) -> Tensor:
+    """Return the vectors of real frames, (n, F), which may be zero where `empty`."""
     if values.shape[:2] != mask.shape:
         raise BridgeError(
             f"features {tuple(values.shape)} and mask {tuple(mask.shape)} do not agree on (B, T)"
         )
     real = values[mask].flatten(0, 1)
-    empty = int((real == 0).all(-1).sum())
-    if empty:
+    if not empty and (zeros := int((real == 0).all(-1).sum())):
         raise BridgeError(
-            f"{empty} of {len(real)} real frame vectors are zero (padding that is not masked?)",
+            f"{zeros} of {len(real)} real frame vectors are zero (padding that is not masked?)",
             hint="mark padding frames in feature_mask",
         )
     return real
@@ -191,8 +224,11 @@ def _put_back(values: Tensor, mask: Tensor, moved: Tensor) -> Tensor:
 
 
 def _check_unit(memory: Tensor) -> None:
-    off = (torch.linalg.vector_norm(memory, dim=-1, dtype=torch.float32) - 1).abs() > 0.02
-    if count := int(off.sum()):
+    count = 0
+    for rows in torch.split(memory, CHUNK_ROWS):  # no second copy of a memory of gigabytes
+        length = torch.linalg.vector_norm(rows.float(), dim=-1)
+        count += int(((length - 1).abs() > 0.02).sum())
+    if count:
         raise BridgeError(
             f"{count} of {len(memory)} memory rows are not of unit length",
             hint="normalise the rows; the temperature is meant for cosines",

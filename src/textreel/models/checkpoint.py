@@ -7,6 +7,7 @@ tensor that should be there must be, and none may be left over.
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import Field, asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from textreel.models.adapters import GatedConfig, LoraSettings
 from textreel.models.config import TrackLMConfig
 from textreel.models.connectors import ConnectorConfig
 from textreel.models.errors import CheckpointError
+from textreel.models.published import Published
 
 FORMAT = 1
 TRACK_LM = "textreel-track-lm"
@@ -115,6 +117,8 @@ def _config(values: dict[str, Any], path: Path) -> TrackLMConfig:
         values["connector"] = ConnectorConfig(**values["connector"])
         values["gated"] = GatedConfig(**values["gated"])
         values["lora"] = LoraSettings(**values["lora"])
+        if values.get("published") is not None:
+            values["published"] = Published(**values["published"])
         return TrackLMConfig(**values)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: fields are not those of TrackLMConfig ({error})") from error
@@ -154,17 +158,33 @@ def load_tensors(directory: str | Path, model: nn.Module) -> None:
         )
     found = load_file(path)
     wanted = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    check_tensors(found, wanted, where=str(path))
+    for name, parameter in wanted.items():
+        parameter.data.copy_(found[name])
+
+
+def check_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, where: str) -> None:
+    """Compare names and shapes of a file's tensors with a model's.
+
+    Args:
+        found: the file's.
+        wanted: the model's.
+        where: the file, for messages.
+
+    Raises:
+        CheckpointError: tensors are missing, left over or of another shape.
+    """
     missing, surplus = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or surplus:
         raise CheckpointError(
-            f"{path}: {len(missing)} tensors missing {missing[:3]}, "
+            f"{where}: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(surplus)} left over {surplus[:3]}",
             hint="the config beside it describes another model",
         )
-    for name, parameter in wanted.items():
-        if parameter.shape != found[name].shape:
+    for name, tensor in wanted.items():
+        if tensor.shape != found[name].shape:
             raise CheckpointError(
-                f"{path}: {name} is {tuple(found[name].shape)}, but the model takes "
-                f"{tuple(parameter.shape)}"
+                f"{where}: {name} is {tuple(found[name].shape)}, but the model takes "
+                f"{tuple(tensor.shape)}",
+                hint="it was trained on another decoder",
             )
-        parameter.data.copy_(found[name])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from textreel.models.adapters import AdapterKind, GatedConfig, LoraSettings
 from textreel.models.connectors import ConnectorConfig
 from textreel.models.errors import ModelConfigError
+from textreel.models.published import Published
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,7 @@ class TrackLMConfig:
         adapter: what the decoder learns with.
         gated: shape of the gated adapter; not used by the others.
         lora: shape of the LoRA updates; not used by the others.
+        published: the published code's faults, repeated in a converted run; None in all others.
     """
 
     decoder: str
@@ -30,6 +32,7 @@ class TrackLMConfig:
     adapter: AdapterKind = "none"
     gated: GatedConfig = field(default_factory=GatedConfig)
     lora: LoraSettings = field(default_factory=LoraSettings)
+    published: Published | None = None
 
     def __post_init__(self) -> None:
         if self.adapter not in ("none", "gated", "lora"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import cached_file
 
@@ -42,6 +42,34 @@ def load_decoder(name: str, *, dtype: torch.dtype = torch.float32) -> PreTrained
             hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
         ) from error
     return prepare(decoder)
+
+
+def empty_decoder(name: str) -> PreTrainedModel:
+    """Build a decoder from its config alone, on the meta device: shapes without numbers.
+
+    Args:
+        name: see `locate`.
+
+    Raises:
+        DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
+        DecoderUnsupportedError: see `prepare`.
+    """
+    where = locate(name)
+    try:
+        config = AutoConfig.from_pretrained(where)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DecoderNotFoundError(
+            f"no decoder {name!r} (looked at {where} for its config): {reason}",
+            hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+        ) from error
+    return decoder_of(config)
+
+
+def decoder_of(config: PretrainedConfig) -> PreTrainedModel:
+    """Build a decoder of a config on the meta device; see `empty_decoder`."""
+    with torch.device("meta"):
+        return prepare(AutoModelForCausalLM.from_config(config))
 
 
 def locate(name: str, *, base: Path | None = None) -> str:

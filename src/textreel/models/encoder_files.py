@@ -111,6 +111,18 @@ def find_in_hub(name: str, *, what: str = "encoder", also: Collection[str] = ())
     return _cached(name) or _download(name, what=what, also=also)
 
 
+def known_revision(name_or_path: str | Path) -> str:
+    """Return the revision of an encoder that is on this machine, or an empty string.
+
+    Nothing is downloaded.
+    """
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return find_encoder(folder).revision
+    cached = _cached(str(name_or_path)) if HUB_ID.fullmatch(str(name_or_path)) else None
+    return "" if cached is None else cached.name
+
+
 def wanted_files(names: Iterable[str], *, also: Collection[str] = ()) -> list[str]:
     """Return which of a repository's files a dual encoder needs, sorted.
 

@@ -27,6 +27,8 @@ class Sampling:
         top_p: draw among the likeliest tokens that together reach this probability.
         stop_ids: tokens that end an answer; None: the decoder's end of text.
         banned_ids: tokens that are never chosen.
+        prefix_ids: tokens that every answer begins with, whatever the model would say.
+        end_ids: tokens that end an answer and belong to it, such as a full stop.
         generator: draws the tokens; needed above temperature 0.
     """
 
@@ -34,6 +36,8 @@ class Sampling:
     top_p: float = 1.0
     stop_ids: tuple[int, ...] | None = None
     banned_ids: tuple[int, ...] = ()
+    prefix_ids: tuple[int, ...] = ()
+    end_ids: tuple[int, ...] = ()
     generator: torch.Generator | None = None
 
     def __post_init__(self) -> None:
@@ -44,6 +48,10 @@ class Sampling:
             )
         if self.temperature > 0 and self.generator is None:
             raise ModelConfigError("Sampling: drawing tokens needs a generator")
+        if both := set(self.banned_ids) & set(self.prefix_ids):
+            raise ModelConfigError(
+                f"Sampling: tokens {sorted(both)} are banned and must come first"
+            )
 
 
 @torch.no_grad()
@@ -67,7 +75,7 @@ def generate_tokens(
         sampling: how tokens are chosen.
 
     Returns:
-        New token ids of each row, the stop token left out.
+        New token ids of each row, those of `prefix_ids` first, the stop token left out.
 
     Raises:
         BatchError: prompt and new tokens together are longer than the decoder takes.
@@ -89,12 +97,17 @@ def generate_tokens(
     answers: list[list[int]] = [[] for _ in lengths]
     running = set(range(len(answers)))
     for step in range(max_new_tokens):
+        forced = step < len(sampling.prefix_ids)
         tokens = choose(decoders.logits(decoder, last), sampling)
+        if forced:
+            tokens = torch.full_like(tokens, sampling.prefix_ids[step])
         for row, token in enumerate(tokens.tolist()):
-            if row in running and token in stop_ids:
+            if row in running and token in stop_ids and not forced:
                 running.discard(row)
             elif row in running:
                 answers[row].append(token)
+                if token in sampling.end_ids and not forced:
+                    running.discard(row)
         if not running or step + 1 == max_new_tokens:
             break
         last = state.step(decoder, tokens)

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from textreel.models import decoder as decoders
 from textreel.models.attention import AttentionCall
 from textreel.models.errors import BatchError, DecoderUnsupportedError
+from textreel.models.published import Published
 
 CHUNK_LOGITS = 1 << 26
 """Numbers in the logits of one piece: 256 MiB in float32."""
@@ -39,11 +40,13 @@ class OptionScores:
         total: float32 (O,), summed log-likelihood in nats.
         mean: float32 (O,), log-likelihood per token.
         num_tokens: int64 (O,), tokens of each option.
+        by_mean: whether options compare by their mean instead of their sum.
     """
 
     total: Tensor
     mean: Tensor
     num_tokens: Tensor
+    by_mean: bool = False
 
     @property
     def best(self) -> int:
@@ -53,11 +56,11 @@ class OptionScores:
         letters, or of one length, the two are the same. An option that ends in its stop is a whole
         answer, and whole answers compare by their sums.
         """
-        return int(self.total.argmax())
+        return int((self.mean if self.by_mean else self.total).argmax())
 
     def probabilities(self) -> Tensor:
-        """Return float32 (O,), the softmax of the summed log-likelihoods."""
-        return torch.softmax(self.total, dim=0)
+        """Return float32 (O,), the softmax of the log-likelihoods that options compare by."""
+        return torch.softmax(self.mean if self.by_mean else self.total, dim=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def score_options(
     lengths: Tensor,
     call: AttentionCall,
     options: Sequence[Options],
+    published: Published | None = None,
 ) -> list[OptionScores]:
     """Score every option of every question in one forward pass.
 
@@ -96,6 +100,7 @@ def score_options(
         lengths: int64 (B,), real positions of each prompt.
         call: what the layers are told about the L positions.
         options: for each prompt its options' token ids; at least one each, none empty.
+        published: how a converted run counts tokens; None: all of them.
 
     Raises:
         BatchError: as many lists of options as prompts are needed, none of them empty; or prompt
@@ -106,7 +111,7 @@ def score_options(
     packed = [_pack(of_row) for of_row in options]
     if not any(pack.ids for pack in packed):
         out = decoders.run_body(decoder, embeddings, textreel=call, use_cache=False)
-        return _read(decoder, out.last_hidden_state, packed, lengths)
+        return _read(decoder, out.last_hidden_state, packed, lengths, published)
     read = [length + len(p.ids) for p, length in zip(packed, lengths.tolist(), strict=True)]
     layout = _layout(packed, lengths, max(read))
     _check_length(decoder, layout)
@@ -118,7 +123,7 @@ def score_options(
         textreel=_extended(call, max(read)),
         use_cache=False,
     )
-    return _read(decoder, out.last_hidden_state, packed, lengths)
+    return _read(decoder, out.last_hidden_state, packed, lengths, published)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,7 +237,11 @@ def _extended(call: AttentionCall, width: int) -> AttentionCall:
 
 @torch.no_grad()
 def _read(
-    decoder: PreTrainedModel, hidden: Tensor, packed: Sequence[_Packed], lengths: Tensor
+    decoder: PreTrainedModel,
+    hidden: Tensor,
+    packed: Sequence[_Packed],
+    lengths: Tensor,
+    published: Published | None,
 ) -> list[OptionScores]:
     """Collect every option's log-likelihoods from the hidden states."""
     places: dict[tuple[int, int], int] = {}
@@ -245,14 +254,19 @@ def _read(
     device = hidden.device
     where = torch.tensor(list(places), device=device)
     states = hidden[where[:, 0], where[:, 1]]
-    likelihoods = _log_likelihoods(
-        decoder, states, torch.tensor(index, device=device), torch.tensor(wanted, device=device)
-    )
+    targets = torch.tensor(wanted, device=device)
+    likelihoods = _log_likelihoods(decoder, states, torch.tensor(index, device=device), targets)
+    counted = torch.ones_like(likelihoods)
+    if published is not None and published.ignored_id is not None:
+        counted *= targets != published.ignored_id
+    if by_mean := published is not None and published.nonzero_mean:
+        counted *= likelihoods != 0
+    likelihoods = likelihoods * counted
     totals = torch.stack([piece.sum() for piece in torch.split(likelihoods, counts)])
-    numbers = torch.tensor(counts, device=device)
+    numbers = torch.stack([piece.sum() for piece in torch.split(counted, counts)]).long()
     per_question = [len(pack.wanted) for pack in packed]
     return [
-        OptionScores(total=total, mean=total / number, num_tokens=number)
+        OptionScores(total=total, mean=total / number, num_tokens=number, by_mean=by_mean)
         for total, number in zip(
             torch.split(totals, per_question), torch.split(numbers, per_question), strict=True
         )

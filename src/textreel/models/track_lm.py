@@ -29,6 +29,7 @@ from textreel.models.config import TrackLMConfig
 from textreel.models.connectors import LinearConnector
 from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling, generate_tokens
+from textreel.models.published import alter_decoder, pad_frames
 from textreel.models.scoring import CHUNK_LOGITS, Options, OptionScores, score_options
 
 ROWS_MULTIPLE = 16
@@ -74,6 +75,8 @@ class TrackLM(nn.Module):
         generator = generator or torch.Generator().manual_seed(0)
         self.config = config
         self.decoder = decoder
+        if config.published is not None:
+            alter_decoder(decoder, config.published, num_layers=config.gated.num_layers)
         self.connector = LinearConnector(
             config.connector,
             model_dim=decoders.width(decoder),
@@ -103,7 +106,13 @@ class TrackLM(nn.Module):
 
     def num_soft_tokens(self, num_frames: int) -> int:
         """Return the places that a video of `num_frames` frames takes in a prompt."""
+        if self._pads_frames:
+            num_frames = max(num_frames, self.config.connector.max_frames)
         return self.connector.num_soft_tokens(num_frames)
+
+    @property
+    def _pads_frames(self) -> bool:
+        return self.config.published is not None and self.config.published.padded_frames
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that learn."""
@@ -151,7 +160,11 @@ class TrackLM(nn.Module):
                 raise BatchError(f"{int(slots.sum())} video slots in a batch without features")
             return None
         per_frame = self.config.connector.tokens_per_frame
-        wanted = batch.feature_mask.sum(1) * per_frame
+        features, mask = batch.features, batch.feature_mask
+        if self._pads_frames:
+            num_frames = self.config.connector.max_frames
+            features, mask = pad_frames(features, mask, num_frames=num_frames)
+        wanted = mask.sum(1) * per_frame
         if wrong := (slots != wanted).nonzero().flatten().tolist():
             row = wrong[0]
             raise BatchError(
@@ -160,11 +173,10 @@ class TrackLM(nn.Module):
                 f"{int(wanted[row])} soft tokens)",
                 hint="collate with this model's own num_soft_tokens",
             )
-        features = batch.features
         if bridged:
-            features = self.bridge(features, batch.feature_mask)
+            features = self.bridge(features, mask, empty_frames=self._pads_frames)
         soft = self.connector(features, times_s=batch.times_s)
-        return soft[batch.feature_mask.repeat_interleave(per_frame, dim=1)]
+        return soft[mask.repeat_interleave(per_frame, dim=1)]
 
     def _call(self, video: Tensor) -> AttentionCall:
         """Say which positions are video and which come after one."""
@@ -173,6 +185,13 @@ class TrackLM(nn.Module):
         after = (video.cumsum(1) > 0) & ~video
         make = self.adapter if torch.is_grad_enabled() else PromptCache(self.adapter)
         return AttentionCall(kernel=self.kernel, prompt=make, after_video=after, video=video)
+
+    @property
+    def _ignored_id(self) -> int:
+        published = self.config.published
+        if published is None or published.ignored_id is None:
+            return IGNORE
+        return published.ignored_id
 
     def token_losses(self, batch: Batch, *, bridged: bool = False) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy of every target, and which row each belongs to.
@@ -189,7 +208,7 @@ class TrackLM(nn.Module):
         """
         prompted = self.prompted(batch, bridged=bridged)
         wanted = batch.labels[:, 1:]
-        is_target = wanted != IGNORE
+        is_target = (wanted != IGNORE) & (wanted != self._ignored_id)
         if not bool(is_target.any()):
             raise BatchError(f"no target among {len(batch.ids)} prompts (first: {batch.ids[0]})")
         out = decoders.run_body(
@@ -228,6 +247,7 @@ class TrackLM(nn.Module):
             lengths=prompted.lengths,
             call=prompted.call,
             options=options,
+            published=self.config.published,
         )
 
     @torch.no_grad()

@@ -42,12 +42,17 @@ class TaskMix:
             training, before they are brought to unit length again. Published: 0.
         most_questions: most tasks in one prompt; a video's are dealt out to as many prompts as it
             takes. None: all in one.
+        visits: instead of dealing questions out, draw so many prompts of one task for each video,
+            as the published loader draws one at every visit: a choice with the probability
+            `choices_share`; otherwise a summary with that of `summary_share`, or where the question
+            has a free answer, an open question. None: deal.
     """
 
     choices_share: float = 0.75
     summary_share: float = 0.15
     noise: float = 0.04
     most_questions: int | None = None
+    visits: int | None = None
 
     def __post_init__(self) -> None:
         shares = {"choices_share": self.choices_share, "summary_share": self.summary_share}
@@ -59,6 +64,11 @@ class TaskMix:
         if self.most_questions is not None and self.most_questions < 1:
             raise TrainConfigError(
                 f"TaskMix: most_questions={self.most_questions} must be at least 1, or None"
+            )
+        if self.visits is not None and (self.visits < 1 or self.most_questions is not None):
+            raise TrainConfigError(
+                f"TaskMix: visits={self.visits} must be at least 1, and then a prompt holds one "
+                f"task: most_questions={self.most_questions} must be None"
             )
 
 
@@ -94,6 +104,8 @@ class FrameCaptions:
 
 def draw_prompts(video: TextualVideo, mix: TaskMix, rng: Random) -> list[list[Turn]]:
     """Deal a video's questions out to prompts, in random order, each as a choice or open."""
+    if mix.visits is not None:
+        return [[_visit(video, mix, rng)] for _ in range(mix.visits)]
     questions = list(video.questions)
     rng.shuffle(questions)
     turns = [_turn(question, mix, rng) for question in questions]
@@ -102,6 +114,19 @@ def draw_prompts(video: TextualVideo, mix: TaskMix, rng: Random) -> list[list[Tu
     size = len(turns) if mix.most_questions is None else mix.most_questions
     count = -(-len(turns) // size)
     return [turns[i::count] for i in range(count)]
+
+
+def _visit(video: TextualVideo, mix: TaskMix, rng: Random) -> Turn:
+    """Draw one task, as at one visit of the published loader (textvid.py, engine.py)."""
+    summary = Turn(task="summary", answer_text=video.caption)
+    if not video.questions:
+        return summary
+    question = rng.choice(video.questions)
+    if rng.random() < mix.choices_share:
+        return _turn(question, replace(mix, choices_share=1.0), rng)
+    if rng.random() < mix.summary_share or not question.open_answer:
+        return summary
+    return Turn(task="open", question=question.question, answer_text=question.open_answer)
 
 
 def _turn(question: TextualQuestion, mix: TaskMix, rng: Random) -> Turn:
@@ -193,14 +218,24 @@ def _one_frame(features: Features, frame: int) -> Features:
     return replace(features, values=features.values[part], times_s=features.times_s[part])
 
 
+def blurred(batch: Batch, noise: float, generator: Generator) -> Batch:
+    """Return the batch with noise added to its features, which stay unit vectors.
+
+    Args:
+        batch: with unit features.
+        noise: as `TaskMix.noise`; 0: the batch itself.
+        generator: draws the noise.
+    """
+    if batch.features is None or batch.feature_mask is None or not noise:
+        return batch
+    drawn = torch.randn(batch.features.shape, generator=generator)
+    noisy = normalize(batch.features + noise * drawn, dim=-1)
+    return replace(batch, features=noisy * batch.feature_mask[..., None, None])
+
+
 def _collate(collator: Collator, noise: float) -> Callable[[list[Sample], Generator], Batch]:
     def collate(samples: list[Sample], generator: Generator) -> Batch:
-        batch = collator.collate(samples)
-        if batch.features is None or batch.feature_mask is None or not noise:
-            return batch
-        drawn = torch.randn(batch.features.shape, generator=generator)
-        noisy = normalize(batch.features + noise * drawn, dim=-1)
-        return replace(batch, features=noisy * batch.feature_mask[..., None, None])
+        return blurred(collator.collate(samples), noise, generator)
 
     return collate
 

@@ -220,6 +220,12 @@ def _textvid() -> BenchReport:
     return run_bench_textvid()
 
 
+def _bridge() -> BenchReport:
+    from textreel.recipes.bench_bridge import run_bench_bridge
+
+    return run_bench_bridge()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
@@ -228,5 +234,6 @@ BENCHES: dict[str, Callable[[], BenchReport]] = {
     "pages": _pages,
     "talk": _talk,
     "textvid": _textvid,
+    "bridge": _bridge,
 }
 """Every bench by name; what each compares stands in its own module's header."""

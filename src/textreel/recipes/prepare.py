@@ -13,6 +13,7 @@ from textreel.data.textual_video import TextualVideo
 from textreel.data.textvid import read_textvid
 from textreel.features.encode_store import fill_textual, textual_fingerprint
 from textreel.features.store import FeatureStore
+from textreel.features.thin import thin
 from textreel.models.adapters import AdapterKind
 from textreel.models.batch import Batch, Features
 from textreel.models.config import TrackLMConfig
@@ -55,7 +56,11 @@ def read_data(recipe: AlignRecipe) -> list[TextualVideo]:
         RecipeError: no such file, or no videos in it.
     """
     if is_world(recipe.data):
-        return list(draw_textual_videos(world_count(recipe.data), recipe.seed))
+        count = world_count(recipe.data)
+        drawn = draw_textual_videos(
+            count, recipe.seed, num_frames=recipe.text_frames, seconds=recipe.seconds
+        )
+        return list(drawn)
     path = data_path(recipe.data)
     read = read_textvid if path.suffix == ".json" else read_videos
     videos = list(read(path))
@@ -72,7 +77,7 @@ def open_encoder(recipe: AlignRecipe) -> DualEncoder:
 def encode_data(
     recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
 ) -> list[Features]:
-    """Encode the text frames of `videos` into a feature store, and read them back.
+    """Encode the text frames of `videos` into a feature store, and read them back, thinned.
 
     A store that is there already goes on where it was killed; one of other texts is refused.
     """
@@ -84,7 +89,8 @@ def encode_data(
         feature_dim=encoder.dim,
     )
     fill_textual(opened, videos, encoder, mode=recipe.fuse, window=ENCODE_WINDOW)
-    return opened.read_many([video.id for video in videos])
+    found = opened.read_many([video.id for video in videos])
+    return [thin(features, wanted=recipe.num_frames) for features in found]
 
 
 def build_learner(
@@ -97,23 +103,11 @@ def build_learner(
         encoder: whose features are read.
         adapter: instead of the recipe's.
     """
-    shape = recipe.connector
-    config = TrackLMConfig(
-        decoder=recipe.decoder,
+    config = replace(
+        model_config(recipe, feature_dim=encoder.dim, adapter=adapter),
         decoder_weights=weight_fingerprint(recipe.decoder),
         encoder=encoder.name,
         encoder_revision=encoder.revision,
-        connector=ConnectorConfig(
-            feature_dim=encoder.dim,
-            tokens_per_vector=shape.tokens_per_vector,
-            temporal=shape.temporal,
-            max_frames=shape.max_frames,
-            temporal_std=shape.temporal_std,
-            norm=shape.norm,
-        ),
-        adapter=recipe.adapter if adapter is None else adapter,
-        lora=recipe.lora,
-        gated=recipe.gated,
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     model = TrackLM(load_decoder(recipe.decoder), config, generator=generator)
@@ -125,6 +119,33 @@ def build_learner(
         multiple=LENGTH_MULTIPLE,
     )
     return Learner(model, collator)
+
+
+def model_config(
+    recipe: AlignRecipe, *, feature_dim: int, adapter: AdapterKind | None = None
+) -> TrackLMConfig:
+    """Return the shapes of the recipe's model.
+
+    Args:
+        recipe: decoder, connector and adapter.
+        feature_dim: width of the encoder's vectors.
+        adapter: instead of the recipe's.
+    """
+    shape = recipe.connector
+    return TrackLMConfig(
+        decoder=recipe.decoder,
+        connector=ConnectorConfig(
+            feature_dim=feature_dim,
+            tokens_per_vector=shape.tokens_per_vector,
+            temporal=shape.temporal,
+            max_frames=shape.max_frames,
+            temporal_std=shape.temporal_std,
+            norm=shape.norm,
+        ),
+        adapter=recipe.adapter if adapter is None else adapter,
+        lora=recipe.lora,
+        gated=recipe.gated,
+    )
 
 
 def build_data(
@@ -149,7 +170,8 @@ def build_data(
         batch_size=recipe.train.batch_size,
         seed=recipe.seed,
     )
-    num_captions = round(recipe.captions.share * recipe.train.steps)
+    num_captions = round(recipe.captions.share * recipe.schedule.steps)
+    num_captions *= recipe.schedule.accumulate
     if features is None or not num_captions:
         return tasks
     captions = caption_data(

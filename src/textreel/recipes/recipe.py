@@ -4,10 +4,10 @@ A recipe is what `textreel train` repeats: `recipe.json` in every run folder hol
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +20,7 @@ from textreel.train.config import TrainConfig
 
 WORLD = "world:"
 """Prefix of data that the world's grammar writes: `world:3000`."""
+WORLD_SECONDS = 8.0
 
 
 class RecipeError(ValueError):
@@ -59,10 +60,19 @@ class AlignRecipe:
         name: of the recipe.
         decoder: directory, Hugging Face id, or `embedded:tiny/decoder`.
         encoder: directory, Hugging Face id, or `embedded:tiny/towers`.
-        data: `world:N` for N textual videos of the world's grammar, or the path of a TextVid JSON
-            or of textual videos as JSON lines.
+        kind: `align`, on text only; `finetune`, on picture features of real clips, without a
+            bridge, from an aligned run; `baseline`, the same from the raw decoder.
+        start: for `finetune`, the aligned run: a folder, or `tiny` for the one in the package.
+        data: `world:N` for N videos of the world's grammar (textual ones, or drawn ones for
+            `finetune` and `baseline`), or the path of a TextVid JSON or of textual videos as JSON
+            lines (of clips, their questions).
+        features: for clips of a file: the store with their picture features.
+        data_fraction: share of the videos that are used, a random subset drawn with `seed`.
+        equal: what stays equal under a `data_fraction`: the `steps`, or the `epochs`.
+        seconds: length of the world's videos.
+        text_frames: frames of the world's textual videos.
         template: key of `data.templates.TEMPLATES`.
-        num_frames: frames of a real video at inference.
+        num_frames: frames of a video that are read; of textual videos with more, so many are kept.
         seed: of data, weights and order.
         fuse: which texts of a frame are fused.
         connector: its shape.
@@ -71,6 +81,10 @@ class AlignRecipe:
         gated: for `adapter="gated"`.
         mix: the tasks.
         head_start: fit the connector to words before the first step; None by default, as published.
+        centred: subtract the towers' stored mean of its modality from every feature, in training
+            and when the run answers; the run crosses by the bridge `centre`.
+        wide_gap: move texts and pictures apart before anything else (`features.wide_gap`); for
+            studies of bridges only, and no run of its own answers about files.
         captions: a first stage on captions of single frames; none by default, as published.
         train: how long and how fast.
         knows: all that the model has ever met, in words; said with every answer.
@@ -81,6 +95,13 @@ class AlignRecipe:
     encoder: str
     data: str
     train: TrainConfig
+    kind: Literal["align", "finetune", "baseline"] = "align"
+    start: str = ""
+    features: str = ""
+    data_fraction: float = 1.0
+    equal: Literal["steps", "epochs"] = "steps"
+    seconds: float = WORLD_SECONDS
+    text_frames: int = 8
     template: str = "topa"
     num_frames: int = 10
     seed: int = 0
@@ -91,6 +112,8 @@ class AlignRecipe:
     gated: GatedConfig = field(default_factory=GatedConfig)
     mix: TaskMix = field(default_factory=TaskMix)
     head_start: HeadStart | None = None
+    centred: bool = False
+    wide_gap: bool = False
     captions: FrameCaptions = field(default_factory=FrameCaptions)
     knows: str = ""
 
@@ -101,6 +124,7 @@ class AlignRecipe:
             )
         if self.num_frames < 1:
             raise RecipeError(f"num_frames={self.num_frames} must be at least 1")
+        self._check_data()
         slots = self.connector.max_frames
         if self.connector.temporal == "table" and self.num_frames > slots:
             raise RecipeError(
@@ -108,22 +132,69 @@ class AlignRecipe:
                 hint="raise connector.max_frames, or set connector.temporal=time",
             )
 
+    def _check_data(self) -> None:
+        """Refuse settings of the data that have no effect, or are missing."""
+        if not 0 < self.data_fraction <= 1:
+            raise RecipeError(f"data_fraction={self.data_fraction} must lie in (0, 1]")
+        if (self.kind == "finetune") != bool(self.start):
+            raise RecipeError(
+                f"kind={self.kind!r} and start={self.start!r}: a finetune begins with an aligned "
+                "run, the others with none",
+                hint="set start to the folder of an aligned run, or kind to baseline",
+            )
+        if bool(self.features) != (self.kind != "align" and not is_world(self.data)):
+            raise RecipeError(
+                f"features={self.features!r}: a store of picture features is for the clips of a "
+                "file, and they need one",
+                hint="fill one by `textreel encode run` or `textreel encode import`",
+            )
+        if not is_world(self.data) and (self.seconds, self.text_frames) != (WORLD_SECONDS, 8):
+            raise RecipeError("seconds and text_frames have an effect on the world's videos only")
+        if self.centred and self.wide_gap:
+            raise RecipeError("centred and wide_gap: the stored means are of the gap as it is")
+        if self.kind != "align" and self.head_start:
+            raise RecipeError("head_start: real clips come without lines about their objects")
+        if self.kind != "align" and self.captions.share:
+            raise RecipeError("captions.share: real clips come without captions of their frames")
+
+    @property
+    def schedule(self) -> TrainConfig:
+        """The training as it is run: shorter where a fraction of the data keeps its epochs."""
+        train = replace(self.train, seed=self.train.seed or self.seed)
+        if self.equal == "steps" or self.data_fraction == 1:
+            return train
+        steps = max(1, round(train.steps * self.data_fraction))
+        warmup = min(round(train.warmup * self.data_fraction), steps - 1)
+        return replace(train, steps=steps, warmup=warmup)
+
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
         return asdict(self)
 
 
-_READER = TypeAdapter(AlignRecipe)
+class Recipe(Protocol):
+    """A frozen dataclass of JSON values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 
 def read_recipe(values: dict[str, Any]) -> AlignRecipe:
-    """Build a recipe from JSON values.
+    """Build an alignment's recipe from JSON values; see `read_as`."""
+    return read_as(AlignRecipe, values)
+
+
+def read_as(kind: type[RecipeT], values: dict[str, Any]) -> RecipeT:
+    """Build a recipe of one kind from JSON values.
 
     Raises:
         RecipeError: a field is missing, unknown or of the wrong kind; the message names it.
     """
     try:
-        recipe = _READER.validate_python(values)
+        recipe = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"{part}: " for part in first["loc"])
@@ -145,7 +216,7 @@ def _refuse_unknown(values: dict[str, Any], known: dict[str, Any], *, place: str
             _refuse_unknown(value, known[name], place=f"{place}{name}.")
 
 
-def with_settings(recipe: AlignRecipe, settings: list[str]) -> AlignRecipe:
+def with_settings(recipe: RecipeT, settings: list[str]) -> RecipeT:
     """Return the recipe with `stage.field=value` settings applied.
 
     Args:
@@ -161,7 +232,7 @@ def with_settings(recipe: AlignRecipe, settings: list[str]) -> AlignRecipe:
         if not equals:
             raise RecipeError(f"--set {setting}: not of the form field=value")
         _put(values, path.strip(), _value(text), setting)
-    return read_recipe(values)
+    return read_as(type(recipe), values)
 
 
 def _put(values: dict[str, Any], path: str, value: object, setting: str) -> None:

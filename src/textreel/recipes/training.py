@@ -4,9 +4,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
+from torch.nn.functional import normalize
+
+from textreel.data.textual_video import TextualVideo
+from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
+from textreel.models.encoders import DualEncoder
 from textreel.recipes.alignment import align
+from textreel.recipes.clips import clip_samples
 from textreel.recipes.demo_files import save_recipe_run
 from textreel.recipes.prepare import (
     build_data,
@@ -16,7 +23,14 @@ from textreel.recipes.prepare import (
     read_data,
     started,
 )
-from textreel.recipes.recipe import AlignRecipe, RecipeError, read_recipe, with_settings
+from textreel.recipes.recipe import (
+    AlignRecipe,
+    RecipeError,
+    is_world,
+    read_recipe,
+    with_settings,
+)
+from textreel.recipes.starting import start_from
 from textreel.recipes.topa import RECIPES
 from textreel.serve.run_files import BridgeSettings
 from textreel.train.contracts import Progress
@@ -52,6 +66,7 @@ def run_recipe(
     *,
     show: Show = lambda *_: None,
     inexact: bool = False,
+    store: Path | None = None,
 ) -> TrainResult:
     """Align a decoder as a recipe says, and write a run; safe to kill and to call again.
 
@@ -62,23 +77,91 @@ def run_recipe(
         out: the run's folder.
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
+        store: where features go; None: into the run's folder.
     """
     encoder = open_encoder(recipe)
-    show("read", 0, 1, "")
-    videos = read_data(recipe)
-    show("read", 1, 1, f"{len(videos)} textual videos")
-    show("encode", 0, 1, "")
-    features: list[Features] = encode_data(recipe, videos, encoder, out / "features")
-    show("encode", 1, 1, f"{sum(len(f.values) for f in features)} text frames")
+    videos, features = load_samples(recipe, encoder, store or out / "features", show=show)
     learner = build_learner(recipe, encoder)
+    if recipe.start:
+        start_from(recipe.start, learner.model)
     data = build_data(recipe, videos, features, learner.collator)
     data = started(recipe, data, learner, videos, features)
 
     def report(progress: Progress) -> None:
         note = f"loss {progress.loss:.3f}" if progress.step else ""
-        show("align", progress.step, progress.steps, note)
+        show(recipe.kind, progress.step, progress.steps, note)
 
-    config = replace(recipe.train, seed=recipe.train.seed or recipe.seed)
-    result = align(learner.model, data, config, out, progress=report, inexact=inexact)
-    save_recipe_run(out, learner.model, recipe, bridge=BridgeSettings(), memory=None)
+    result = align(learner.model, data, recipe.schedule, out, progress=report, inexact=inexact)
+    bridge = BridgeSettings(name="centre" if recipe.centred else "none")
+    save_recipe_run(out, learner.model, recipe, bridge=bridge, memory=None)
     return result
+
+
+def load_samples(
+    recipe: AlignRecipe, encoder: DualEncoder, store: Path, *, show: Show = lambda *_: None
+) -> tuple[list[TextualVideo], list[Features]]:
+    """Return the recipe's videos, or its fraction of them, and one `Features` for each.
+
+    Args:
+        recipe: data, and how much of it.
+        encoder: its text tower reads textual frames, its picture tower sees clips.
+        store: where features go, to be read again by the next call.
+        show: told how far each phase is.
+    """
+    show("read", 0, 1, "")
+    clips = recipe.kind != "align"
+    videos = [] if clips and is_world(recipe.data) else read_data(recipe)
+    show("read", 1, 1, f"{len(videos)} {'videos' if clips else 'textual videos'}")
+    show("encode", 0, 1, "")
+    if clips:
+        videos, features = clip_samples(recipe, videos, encoder, store)
+    else:
+        features = encode_data(recipe, videos, encoder, store)
+    show("encode", 1, 1, f"{sum(len(f.values) for f in features)} {'' if clips else 'text '}frames")
+    if recipe.centred:
+        features = centred(features, encoder)
+    if recipe.wide_gap:
+        wide = WideGap(encoder.dim)
+        features = [wide.move(v.id, f) for v, f in zip(videos, features, strict=True)]
+    kept = random_subset(len(videos), fraction=recipe.data_fraction, seed=recipe.seed)
+    return [videos[i] for i in kept], [features[i] for i in kept]
+
+
+def centred(features: Sequence[Features], encoder: DualEncoder) -> list[Features]:
+    """Subtract the mean of each one's modality, and bring the vectors to unit length again.
+
+    Raises:
+        RecipeError: the encoder has no stored means.
+    """
+    if encoder.statistics is None:
+        raise RecipeError(
+            f"centred: the encoder {encoder.name} has no stored means",
+            hint="measure and store them beside the encoder",
+        )
+    means = {"text": encoder.statistics.text_mean, "image": encoder.statistics.image_mean}
+    return [
+        replace(f, values=normalize(f.values.float() - means[f.modality], dim=-1).half())
+        for f in features
+    ]
+
+
+def random_subset(count: int, *, fraction: float, seed: int) -> list[int]:
+    """Return which of `count` samples a fraction of the data is, in ascending order.
+
+    A smaller fraction of the same seed is part of a larger one. (Upstream takes the first rows:
+    dhg-wei/TOPA, `data_ratio`.)
+
+    Args:
+        count: of all samples.
+        fraction: above 0, at most 1.
+        seed: of the draw.
+
+    Raises:
+        RecipeError: nothing would be left.
+    """
+    wanted = round(count * fraction)
+    if wanted < 1:
+        raise RecipeError(f"data_fraction={fraction} of {count} videos leaves none")
+    order = list(range(count))
+    Random(f"fraction-{seed}").shuffle(order)
+    return sorted(order[:wanted])

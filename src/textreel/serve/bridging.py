@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from textreel.features.memory import load_memory
 from textreel.models import bridges
+from textreel.models.encoder_statistics import EncoderStatistics
 from textreel.models.encoders import DualEncoder
 from textreel.serve.errors import RunError
 from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
 
 
-def make_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+def make_bridge(
+    settings: BridgeSettings, *, encoder: DualEncoder, run: Path, checked: bool = True
+) -> nn.Module:
     """Build the bridge of a run.
 
     Args:
         settings: which one.
         encoder: whose statistics `mean_shift` uses.
         run: the folder with `memory.safetensors`.
+        checked: whether the memory must be of the encoder's revision; not where a converted run
+            does not know its own.
 
     Raises:
         RunError: the memory or the statistics that it needs are not there.
@@ -32,13 +38,30 @@ def make_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) ->
                 f"{run} crosses to text by a memory, but has no {MEMORY_FILE}",
                 hint="Copy the file with the run, or build it again with its recipe.",
             )
-        vectors = load_memory(path, revision=encoder.revision).vectors.float()
+        found = load_memory(path, revision=encoder.revision if checked else None)
+        vectors = found.vectors.to(getattr(torch, settings.dtype))
         return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
-    statistics = encoder.statistics
-    if statistics is None:
+    statistics = _statistics(encoder, run)
+    if settings.name == "centre":
+        return bridges.Centre(statistics.image_mean)
+    return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
+
+
+def make_text_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+    """Build what stories pass: nothing, unless the model was trained on centred text.
+
+    Errors as `make_bridge`.
+    """
+    if settings.name != "centre":
+        return bridges.Identity()
+    return bridges.Centre(_statistics(encoder, run).text_mean)
+
+
+def _statistics(encoder: DualEncoder, run: Path) -> EncoderStatistics:
+    if encoder.statistics is None:
         raise RunError(
-            f"{run} crosses to text by mean-shift, but the encoder {encoder.name} has no stored "
+            f"{run} needs the means of both towers, but the encoder {encoder.name} has no stored "
             f"means",
             hint="Measure and store them beside the encoder, or train with another bridge.",
         )
-    return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
+    return encoder.statistics

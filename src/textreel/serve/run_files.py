@@ -25,7 +25,8 @@ from textreel.models.decoder import EMBEDDED, locate
 from textreel.models.track_lm import TrackLM
 from textreel.serve.errors import RunError
 
-BridgeName = Literal["none", "memory", "mean_shift"]
+BridgeName = Literal["none", "memory", "mean_shift", "centre"]
+MemoryType = Literal["float32", "bfloat16"]
 BRIDGES: tuple[str, ...] = get_args(BridgeName)
 
 SHIPPED = "tiny"
@@ -36,6 +37,8 @@ _RUN_FILE, _SAMPLING_FILE = "run.json", "sampling.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SETTINGS_FILES = ("config.json", _RUN_FILE, _SAMPLING_FILE)
 """What a run's answers follow from, beside its weights and the models that it names."""
+_LATER = {"BridgeSettings": {"dtype"}}
+"""Fields that run.json did not have at first; their defaults are what it meant."""
 _NEEDED = ("config.json", "model.safetensors", _RUN_FILE, _SAMPLING_FILE)
 
 
@@ -44,20 +47,28 @@ class BridgeSettings:
     """How features of pictures cross to where the text features lie.
 
     Attributes:
-        name: `none`, `memory` or `mean_shift`.
+        name: `none`, `memory`, `mean_shift`; or `centre`, for a model trained on centred features,
+            which then centres stories as well.
         temperature: of a memory's softmax (published: 0.01).
         top_k: only the k nearest rows of a memory; None: all.
+        dtype: what a memory is held and multiplied in.
     """
 
     name: BridgeName = "none"
     temperature: float = 0.01
     top_k: int | None = None
+    dtype: MemoryType = "float32"
 
     def __post_init__(self) -> None:
         if self.name not in BRIDGES:
             raise RunError(f"unknown bridge {self.name!r}", hint=f"one of {', '.join(BRIDGES)}")
-        if self.name != "memory" and (self.temperature, self.top_k) != (0.01, None):
-            raise RunError(f"temperature and top_k have no effect on the bridge {self.name!r}")
+        if self.dtype not in get_args(MemoryType):
+            raise RunError(f"unknown dtype {self.dtype!r} of a memory", hint="float32 or bfloat16")
+        given = (self.temperature, self.top_k, self.dtype)
+        if self.name != "memory" and given != (0.01, None, "float32"):
+            raise RunError(
+                f"temperature, top_k and dtype have no effect on the bridge {self.name!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,10 +258,11 @@ def _read_json(path: Path) -> object:
 
 def _known(values: object, kind: type[Any], path: Path) -> Mapping[str, Any]:
     names = {field.name for field in fields(kind)}
-    if not isinstance(values, dict) or values.keys() != names:
-        given = values.keys() if isinstance(values, dict) else set()
+    later = _LATER.get(kind.__name__, set())
+    given = values.keys() if isinstance(values, dict) else set()
+    if not isinstance(values, dict) or (names ^ given) - (later - given):
         raise RunError(
             f"{path}: {kind.__name__} has missing or unknown fields: "
-            f"{', '.join(sorted(given ^ names))}"
+            f"{', '.join(sorted((names ^ given) - (later - given)))}"
         )
     return values

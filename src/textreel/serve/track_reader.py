@@ -13,6 +13,7 @@ from torch import nn
 from textreel.data.collate import Collator
 from textreel.data.encoding import EncodedPrompt, Tokenizer
 from textreel.data.prompt import PromptTooLongError, Turn
+from textreel.data.templates import as_published
 from textreel.models import bridges
 from textreel.models.answer import Answer
 from textreel.models.batch import Batch, Features
@@ -25,7 +26,7 @@ from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
 from textreel.models.track_row import TrackRow
-from textreel.serve.bridging import make_bridge
+from textreel.serve.bridging import make_bridge, make_text_bridge
 from textreel.serve.errors import TooManyFramesError
 from textreel.serve.looking import Seen, Video, check_revision, look
 from textreel.serve.questions import check_options, check_question
@@ -42,6 +43,7 @@ class TextTokenizer(Tokenizer, Protocol):
     """What is used of the decoder's fast tokenizer."""
 
     backend_tokenizer: tokenizers.Tokenizer
+    unk_token_id: int | None
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of token ids."""
@@ -60,6 +62,7 @@ class TrackReader:
         tokenizer: the decoder's.
         settings: template, sampling, bridge and limits of the run.
         bridge: what features of pictures pass; `settings.bridge`, made.
+        text_bridge: what stories pass; None: nothing.
         name: the run's name, for messages.
     """
 
@@ -74,6 +77,7 @@ class TrackReader:
         settings: RunSettings,
         bridge: nn.Module,
         name: str,
+        text_bridge: nn.Module | None = None,
     ) -> None:
         self.model = model
         self.encoder = encoder
@@ -83,16 +87,20 @@ class TrackReader:
         self.limit = max_positions(model.decoder)
         self.collator = Collator(
             tokenizer,
-            settings.template,
+            as_published(settings.template, model.config.published),
             model.num_soft_tokens,
             max_tokens=self.limit or UNLIMITED,
         )
-        self._bridges = {"image": bridge, "text": bridges.Identity()}
+        self._bridges = {"image": bridge, "text": text_bridge or bridges.Identity()}
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+    def cross(self, modality: str) -> None:
+        """Let the model's features pass what the run says for their modality."""
+        self.model.bridge = self._bridges[modality]
 
     def look(self, video: Video) -> Seen:
         """See `looking.look`."""
@@ -100,7 +108,7 @@ class TrackReader:
 
     def num_tokens(self, seen: Seen) -> int:
         """See `Reader`."""
-        return self.model.num_soft_tokens(len(_features(seen).values))
+        return self.model.num_soft_tokens(len(features_of(seen).values))
 
     def check(self, question: str, options: Sequence[str] | None) -> Turn:
         """See `Reader`."""
@@ -125,10 +133,10 @@ class TrackReader:
         """See `Reader`."""
         groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
         for index, one in enumerate(asked):
-            groups[(_features(one.seen).modality, bool(one.turn.options))].append(index)
+            groups[(features_of(one.seen).modality, bool(one.turn.options))].append(index)
         answers: dict[int, Answer] = {}
         for (modality, is_choice), indices in groups.items():
-            self.model.bridge = self._bridges[modality]
+            self.cross(modality)
             for start in range(0, len(indices), BATCH_SIZE):
                 part = indices[start : start + BATCH_SIZE]
                 batch = [asked[i] for i in part]
@@ -154,7 +162,7 @@ class TrackReader:
 
     def answer(self, asked: Asked, text: str) -> Answer:
         """See `Reader`."""
-        features = _features(asked.seen)
+        features = features_of(asked.seen)
         return Answer(
             text=text,
             frame_times_s=asked.seen.frame_times_s,
@@ -167,15 +175,15 @@ class TrackReader:
         )
 
     def _row(self, asked: Asked, record: EncodedPrompt) -> TrackRow:
-        self.model.bridge = self._bridges[_features(asked.seen).modality]
+        self.cross(features_of(asked.seen).modality)
         return TrackRow(self.model, self._batch([asked], [record]))
 
     def _batch(self, asked: Sequence[Asked], records: Sequence[EncodedPrompt]) -> Batch:
-        samples = [(r, _features(one.seen)) for r, one in zip(records, asked, strict=True)]
+        samples = [(r, features_of(one.seen)) for r, one in zip(records, asked, strict=True)]
         return self.collator.collate(samples).to(self.device)
 
     def _encoded(self, asked: Asked, max_new_tokens: int) -> EncodedPrompt:
-        frames = len(_features(asked.seen).values)
+        frames = len(features_of(asked.seen).values)
         try:
             record = self.collator.encode(asked.prompt, num_frames=frames)
         except PromptTooLongError as error:
@@ -190,7 +198,7 @@ class TrackReader:
         return record
 
     def _encoded_choice(self, asked: Asked) -> tuple[EncodedPrompt, Sequence[Sequence[int]]]:
-        frames = len(_features(asked.seen).values)
+        frames = len(features_of(asked.seen).values)
         try:
             choice = self.collator.encode_choice(asked.prompt, num_frames=frames)
         except PromptTooLongError as error:
@@ -237,7 +245,8 @@ class TrackReader:
         return "; ".join(notes)
 
 
-def _features(seen: Seen) -> Features:
+def features_of(seen: Seen) -> Features:
+    """Return what a `TrackReader` has seen."""
     assert seen.features is not None  # `look` sees to it
     return seen.features
 
@@ -249,14 +258,17 @@ def load_track_reader(run: str | Path, *, device: torch.device | str = "cpu") ->
     model = TrackLM.from_pretrained(folder)
     encoder = load_encoder(locate(settings.encoder, base=folder), device=device)
     config = model.config
-    check_revision(
-        config.encoder, config.encoder_revision, encoder=encoder, what=f"the features of {run}"
-    )
+    known = bool(config.encoder_revision) or config.published is None
+    if known:
+        check_revision(
+            config.encoder, config.encoder_revision, encoder=encoder, what=f"the features of {run}"
+        )
     return TrackReader(
         model.to(device),
         encoder=encoder,
         tokenizer=load_tokenizer(config.decoder, base=folder),
         settings=settings,
-        bridge=make_bridge(settings.bridge, encoder=encoder, run=folder).to(device),
+        bridge=make_bridge(settings.bridge, encoder=encoder, run=folder, checked=known).to(device),
+        text_bridge=make_text_bridge(settings.bridge, encoder=encoder, run=folder).to(device),
         name=str(run),
     )

@@ -17,6 +17,8 @@ class TrainConfig:
     Attributes:
         steps: updates in the whole run.
         batch_size: most samples in a batch; whoever makes the batches reads it.
+        accumulate: batches whose gradients make one update, each by its mean loss; the effective
+            batch has `accumulate * batch_size` samples.
         lr: highest learning rate.
         warmup: steps over which the rate rises linearly to `lr`.
         schedule: `cosine` falls to 0 at `steps`; `constant` stays at `lr`.
@@ -40,6 +42,7 @@ class TrainConfig:
 
     steps: int
     batch_size: int = 32
+    accumulate: int = 1
     lr: float = 1e-3
     warmup: int = 0
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -59,7 +62,7 @@ class TrainConfig:
     prefetch: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("evaluate_every", "prefetch"):
             self._require(name, getattr(self, name) >= 0, "0 or more")

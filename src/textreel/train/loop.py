@@ -112,7 +112,10 @@ def _machine(
     device = next(p.device for _, p in model.named_parameters())
     found = manifest.read(run_dir)
     paths = candidates(model, precision=config.precision, attention=config.attention)
-    first, last = data.batch(0), data.batch(config.steps - 1)  # data may come in stages
+    first, last = (
+        data.batch(0),
+        data.batch(config.steps * config.accumulate - 1),
+    )  # may come in stages
     seconds: dict[ComputePath, float] = {}
     if found is None:
         threads = config.threads or torch.get_num_threads()
@@ -235,7 +238,10 @@ class _Run(Generic[BatchT]):
                 self.data.start()
         depth = self.config.prefetch
         with Prefetcher(
-            self.data, first_step=self.step, last_step=self.config.steps, depth=depth
+            self.data,
+            first_step=self.step * self.config.accumulate,
+            last_step=self.config.steps * self.config.accumulate,
+            depth=depth,
         ) as batches:
             self.model.train()
             while self.step < self.config.steps:
@@ -252,15 +258,14 @@ class _Run(Generic[BatchT]):
 
     def _step(self, batches: Prefetcher[BatchT]) -> None:
         start_s, waited_s = time.perf_counter(), batches.wait_s
-        batch = batches.next_batch()
         lr = learning_rate(self.step, self.config)
-        loss, grad_norm = self._update(batch.to(self.device), lr)
+        loss, grad_norm, tokens = self._update(batches, lr)
         step_s = time.perf_counter() - start_s
         self.step += 1
         self.seconds += step_s
         self.window.steps += 1
         self.window.loss += loss
-        self.window.tokens += batch.num_tokens
+        self.window.tokens += tokens
         self.window.seconds += step_s
         self.window.wait_s += batches.wait_s - waited_s
         if self._due(self.config.log_every):
@@ -270,20 +275,24 @@ class _Run(Generic[BatchT]):
         if self._due(self.config.evaluate_every):
             self._evaluate()
 
-    def _update(self, batch: BatchT, lr: float) -> tuple[float, float]:
-        """Make one update; return the loss before it and the norm of its gradient."""
+    def _update(self, batches: Prefetcher[BatchT], lr: float) -> tuple[float, float, int]:
+        """Make one update; return the loss before it, the norm of its gradient, and its tokens."""
         rng = checkpoint.rng_state(self.device)
         set_learning_rate(self.optimizer, lr)
-        with arithmetic(self.machine.path, self.device):
-            loss = self.model.loss(batch)
-        value = loss.item()
-        self._require_finite("the loss", value, batch, rng)
-        torch.autograd.backward(loss)
+        value, tokens, parts = 0.0, 0, self.config.accumulate
+        for _ in range(parts):
+            batch = batches.next_batch().to(self.device)
+            with arithmetic(self.machine.path, self.device):
+                loss = self.model.loss(batch) / parts
+            part = loss.item()
+            self._require_finite("the loss", part, batch, rng)
+            torch.autograd.backward(loss)
+            value, tokens = value + part, tokens + batch.num_tokens
         grad_norm = clip_grad_norm_(self.trained, self.config.clip_norm or math.inf).item()
         self._require_finite("the gradient's norm", grad_norm, batch, rng)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return value, grad_norm
+        return value, grad_norm, tokens
 
     def _require_finite(
         self, what: str, value: float, batch: BatchT, rng: Mapping[str, Tensor]

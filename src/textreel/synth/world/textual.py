@@ -39,9 +39,14 @@ def textual_video(
 
 
 def draw_textual_videos(
-    count: int, seed: int, *, part: Part = "training", num_frames: int = FRAMES_PER_SCENE
+    count: int,
+    seed: int,
+    *,
+    part: Part = "training",
+    num_frames: int = FRAMES_PER_SCENE,
+    seconds: float = SCENE_SECONDS,
 ) -> Iterator[TextualVideo]:
     """Write `count` textual videos of one part of the world, the same for a seed."""
     rng = Random(f"words-{part}-{seed}")
-    for scene in islice(draw_scenes(seed, part=part), count):
+    for scene in islice(draw_scenes(seed, part=part, seconds=seconds), count):
         yield textual_video(scene, rng, num_frames=num_frames)

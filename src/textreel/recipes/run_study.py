@@ -1,0 +1,153 @@
+"""`run_study`: train every cell of a study, look at it, and make the table; safe to kill."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from textreel.data.files import fingerprint, write_atomic
+from textreel.data.journal import Journal
+from textreel.models.checkpoint import load_tensors
+from textreel.models.encoders import DualEncoder
+from textreel.recipes.looking import Examiner
+from textreel.recipes.prepare import build_learner, open_encoder
+from textreel.recipes.recipe import AlignRecipe, with_settings
+from textreel.recipes.study import (
+    Cell,
+    Study,
+    StudyReport,
+    StudyRow,
+    difference,
+    make_row,
+)
+from textreel.recipes.topa_studies import STUDIES, chosen_cells, compared
+from textreel.recipes.training import run_recipe
+
+Show = Callable[[str, int, int, str], None]
+JOURNAL_FILE, RESULT_FILE = "study.jsonl", "table.json"
+
+
+def find_study(name: str, *, settings: Sequence[str] = ()) -> Study | None:
+    """Return a study by name with settings applied, or None where there is none of that name.
+
+    Raises:
+        RecipeError: a setting that does not fit.
+    """
+    if name not in STUDIES:
+        return None
+    return with_settings(STUDIES[name](), list(settings))
+
+
+def run_study(study: Study, out: Path, *, show: Show = lambda *_: None) -> StudyReport:
+    """Make a study's table; a killed study goes on, another `only` or more `seeds` add to it.
+
+    Args:
+        study: everything.
+        out: its folder: a run for every cell and seed, the journal and the table.
+        show: told how far each phase is.
+
+    Raises:
+        RecipeError: no such table or cell.
+        FingerprintError: the folder holds another study.
+    """
+    cells = chosen_cells(study)
+    encoder = open_encoder(study.recipe)
+    examiner = Examiner(study, encoder)
+    settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only")}
+    job = fingerprint([settled, encoder.revision])
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    with Journal.open(out / JOURNAL_FILE, kind="study", fingerprint=job) as journal:
+        for seed in study.seeds:
+            for cell in cells:
+                key = f"{folder_name(cell.name)}-{seed}"
+                if key not in journal:
+                    value = _train_and_look(cell, seed, out, encoder, examiner, show)
+                    journal.record(key, value)
+                value = journal[key]
+                assert isinstance(value, dict)
+                found[cell.name, seed] = value
+    report = _report(study, cells, found, questions=len(examiner.exam(_seconds(cells))[1]))
+    write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
+    return report
+
+
+def _train_and_look(
+    cell: Cell, seed: int, out: Path, encoder: DualEncoder, examiner: Examiner, show: Show
+) -> dict[str, Any]:
+    run = out / f"{folder_name(cell.name)}-{seed}"
+    recipe = seeded(cell, seed, out)
+    note = f"{cell.name}, seed {seed}: "
+
+    def told(phase: str, done: int, total: int, what: str) -> None:
+        show(phase, done, total, note + what)
+
+    result = run_recipe(recipe, run, show=told, store=out / "features" / _store_name(recipe))
+    learner = build_learner(recipe, encoder)
+    load_tensors(run, learner.model)
+    found: dict[str, Any] = {"loss": result.loss, "steps": result.steps}
+    for number, look in enumerate(cell.looks):
+        show("look", number, len(cell.looks), note + look.name)
+        found[look.name] = examiner.look(learner, recipe, look)
+    show("look", len(cell.looks), len(cell.looks), cell.name)
+    return found
+
+
+def seeded(cell: Cell, seed: int, out: Path) -> AlignRecipe:
+    """Return the recipe of one cell and seed, beginning where the study's own run ended."""
+    recipe = replace(cell.recipe, seed=seed, train=replace(cell.recipe.train, seed=seed))
+    if cell.after:
+        recipe = replace(recipe, start=str(out / f"{folder_name(cell.after)}-{seed}"))
+    return recipe
+
+
+def folder_name(name: str) -> str:
+    """Return a cell's name as a folder's.
+
+    >>> folder_name("tuned 10%, equal steps")
+    'tuned-10-equal-steps'
+    """
+    kept = "".join(c if c.isalnum() or c == "." else " " for c in name)
+    return "-".join(kept.split())
+
+
+def _store_name(recipe: AlignRecipe) -> str:
+    """Name the features that cells share."""
+    shared = (recipe.data, recipe.seed, recipe.seconds, recipe.encoder, recipe.kind == "align")
+    of_kind = (recipe.fuse, recipe.text_frames) if recipe.kind == "align" else recipe.num_frames
+    return fingerprint([shared, of_kind])
+
+
+def _seconds(cells: Sequence[Cell]) -> float:
+    return cells[0].looks[0].seconds
+
+
+def _report(
+    study: Study,
+    cells: Sequence[Cell],
+    found: dict[tuple[str, int], dict[str, Any]],
+    *,
+    questions: int,
+) -> StudyReport:
+    rows: list[StudyRow] = []
+    for cell in cells:
+        for look in cell.looks:
+            of_seeds = [found[cell.name, seed][look.name] for seed in study.seeds]
+            rows.append(make_row(cell, look, of_seeds))
+    first = {row.cell: row for row in reversed(rows)}
+    differences = {
+        f"{one} - {other}": difference(first[one], first[other])
+        for one, other in compared(study)
+        if one in first and other in first
+    }
+    return StudyReport(
+        study=study.name,
+        seeds=study.seeds,
+        questions=questions,
+        rows=tuple(rows),
+        differences=differences,
+        remarks=(
+            "macro accuracy over question types on scenes of the test part, frames drawn in "
+            "memory; intervals over seeds by Student's t",
+        ),
+    )
