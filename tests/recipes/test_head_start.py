@@ -24,7 +24,7 @@ SHAPES = ("circle", "cross", "square", "triangle")
 
 @pytest.fixture(scope="module")
 def recipe():
-    recipe = replace(toy_recipe(), data="world:24", head_start=HeadStart())
+    recipe = replace(toy_recipe(), data="world:6", head_start=HeadStart())
     connector = replace(recipe.connector, tokens_per_vector=4, norm="none")
     return replace(recipe, connector=connector)
 

@@ -10,7 +10,7 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.models.batch import Features
 from textreel.models.track_lm import TrackLM
 
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,7 +58,8 @@ def topa_tiny() -> AlignRecipe:
         head_start=HeadStart(),
         train=TrainConfig(
             steps=120,
-            batch_size=64,
+            batch_size=32,
+            accumulate=2,  # half the memory of 64 at once
             lr=3e-3,
             warmup=10,
             weight_decay=0.02,
