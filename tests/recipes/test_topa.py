@@ -195,7 +195,7 @@ def test_clips_of_a_file_come_with_a_store(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_centred_run_crosses_by_centring(tmp_path: Path) -> None:
-    recipe = replace(toy_recipe(), centred=True, data="world:3")
+    recipe = replace(toy_recipe(), centred=True, data="world:6")
     encoder = open_encoder(recipe)
     _, plain = load_samples(replace(recipe, centred=False), encoder, tmp_path / "store")
     _, moved = load_samples(recipe, encoder, tmp_path / "store")
@@ -206,7 +206,7 @@ def test_a_centred_run_crosses_by_centring(tmp_path: Path) -> None:
     run_recipe(recipe, tmp_path / "run")
     session = load(tmp_path / "run")
     assert session.reader.settings.bridge.name == "centre"
-    names = {modality: bridge.name for modality, bridge in session._bridges.items()}
+    names = {modality: bridge.name for modality, bridge in session.reader._bridges.items()}
     assert names == {"image": "centre", "text": "centre"}
 
 
