@@ -3,8 +3,13 @@
 The share of equal numbers in two signatures estimates the Jaccard similarity of two sets (Broder,
 1997); comparing only texts that agree in a whole band of numbers finds the similar ones without
 comparing all pairs (Leskovec et al., Mining of Massive Datasets, 3.4).
+
+What is remembered lies in a temporary database of sqlite, which goes to disk beyond its cache: a
+million records take no more memory than ten thousand.
 """
 
+import sqlite3
+import weakref
 import zlib
 
 import numpy as np
@@ -14,8 +19,17 @@ from textreel.data.textual_video import TextualVideo
 from textreel.synth.check.words import shingles, words
 
 NUM_HASHES, NUM_BANDS = 64, 16
-"""16 bands of 4: two texts of similarity .8 meet with probability .9998, of .5 with .64. A record
-costs about 1.6 KB of memory."""
+"""16 bands of 4: two texts of similarity .8 meet with probability .9998, of .5 with .64."""
+CACHE_KIB = 32 * 1024
+"""Memory that the database may use."""
+_TABLES = """
+CREATE TABLE bands (code INTEGER PRIMARY KEY, item INTEGER NOT NULL);
+CREATE TABLE items (item INTEGER PRIMARY KEY, name TEXT NOT NULL, signature BLOB NOT NULL);
+"""
+_MET = f"""
+SELECT item, name, signature FROM items WHERE item IN
+(SELECT item FROM bands WHERE code IN ({",".join("?" * NUM_BANDS)})) ORDER BY item
+"""
 _SEED = 20_240_513
 
 
@@ -31,33 +45,38 @@ class NearDuplicates:
         draw = np.random.default_rng(_SEED)
         self._factors = draw.integers(1, 2**63, NUM_HASHES, dtype=np.uint64) | np.uint64(1)
         self._terms = draw.integers(0, 2**63, NUM_HASHES, dtype=np.uint64)
-        self._names: list[str] = []
-        self._signatures: list[NDArray[np.uint32]] = []
-        self._bands: dict[int, int] = {}
+        self._count = 0
+        self._base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._base.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._base.execute("PRAGMA journal_mode = OFF")
+        self._base.executescript(_TABLES)
+        self._base.execute("BEGIN")
+        weakref.finalize(self, self._base.close)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return self._count
 
     def find_or_add(self, name: str, text: str) -> str:
         """Return the name of an earlier text that this one nearly repeats, else remember it."""
         signature = self._signature(text)
         bands = self._bands_of(signature)
-        for other in sorted({self._bands[band] for band in bands if band in self._bands}):
-            if (self._signatures[other] == signature).mean() >= self.similarity:
-                return self._names[other]
-        for band in bands:
-            self._bands.setdefault(band, len(self._names))
-        self._names.append(name)
-        self._signatures.append(signature)
+        for _, other, stored in self._base.execute(_MET, bands):
+            if (np.frombuffer(stored, np.uint32) == signature).mean() >= self.similarity:
+                return str(other)
+        rows = [(band, self._count) for band in bands]
+        self._base.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", rows)
+        stored = signature.tobytes()
+        self._base.execute("INSERT INTO items VALUES (?, ?, ?)", (self._count, name, stored))
+        self._count += 1
         return ""
 
     def _bands_of(self, signature: NDArray[np.uint32]) -> list[int]:
-        """Return one 64-bit number per band, different bands apart."""
+        """Return one signed 64-bit number per band, different bands apart."""
         rows = signature.reshape(NUM_BANDS, -1).astype(np.uint64)
         numbers = np.arange(NUM_BANDS, dtype=np.uint64)[:, None]
         mixed = rows * self._factors[: rows.shape[1]] + numbers
         folded = np.bitwise_xor.reduce(mixed * self._factors[-1], axis=1)
-        return [int(code) for code in folded]
+        return folded.view(np.int64).tolist()
 
     def _signature(self, text: str) -> NDArray[np.uint32]:
         runs = shingles(words(text), 3) or {text}
