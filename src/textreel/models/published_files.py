@@ -91,6 +91,8 @@ def _load(path: Path, *, what: str) -> object:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=whole_zip)
     except _NOT_READABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch advises to run what is in the file
+            reason = "it is no file of plain tensors, and nothing in it was run"
         raise PublishedFileError(
             f"{path} ({path.stat().st_size:,} bytes) cannot be read as {what}, it may be cut "
             f"short: {reason}",
