@@ -88,7 +88,11 @@ def test_quick_commands_run(document: str, tmp_path: Path, monkeypatch, capsys) 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_all_commands_run(document: str, tmp_path: Path, monkeypatch, capsys) -> None:
-    execute(document, {"default", "slow"}, tmp_path, monkeypatch)
+    done = execute(document, {"default", "slow"}, tmp_path, monkeypatch)
+    tiers = [line.tier for line in lines_in(document)]
+    assert done == tiers.count("default") + tiers.count("slow")
+    if document == "README.md":
+        assert tiers.count("slow") >= 2
 
 
 def test_commands_that_do_not_run_here_still_parse() -> None:

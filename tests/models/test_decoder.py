@@ -37,11 +37,16 @@ def test_scaled_heads_are_known() -> None:
         "bos_token_id": 1,
         "eos_token_id": 2,
     }
+    ids = torch.tensor([[3, 9, 27, 31, 4]])
     for config in (
         CohereConfig(**shape, logit_scale=0.3),
         GraniteConfig(**shape, logits_scaling=4),
     ):
-        decoders.prepare(AutoModelForCausalLM.from_config(config))
+        decoder = decoders.prepare(AutoModelForCausalLM.from_config(config))
+        with torch.no_grad():
+            embeddings = decoder.get_input_embeddings()(ids)
+            hidden = decoders.run_body(decoder, embeddings).last_hidden_state
+            torch.testing.assert_close(decoders.logits(decoder, hidden), decoder(ids).logits)
 
 
 def test_a_head_that_is_not_known_is_refused() -> None:

@@ -33,6 +33,9 @@ to read captions of procedurally made scenes and to answer questions about them.
 only, about 200 of them, and no picture feature: **it knows only textreel's own world** of coloured
 shapes. It is there so that everything can be tried, and tested, without a download.
 
+- Half of its later documents held each moment packed into four positions, one for each shape:
+  weighted sums of the words about that object, much as a soft token is. No encoder's feature was
+  among them.
 - Built by `textreel synth tiny`; data and weights are textreel's own, under the Apache licence 2.0.
 """
 )
