@@ -1,8 +1,8 @@
 """Moments in few positions: each holds the words of one object at once.
 
 A soft token carries a whole vector's worth of meaning in one position. A large language model copes
-with such superpositions; one of a million parameters that has only met words one by one does not,
-however long its adapter is trained (docs/LOG.md). So some of its documents describe each moment
+with such superpositions; one of a million parameters that has only met words one by one reads them
+worse (docs/LOG.md). So some of its documents describe each moment
 in `SLOTS` positions, and a position is a weighted sum of words: an object's, and faintly words
 that have no business there, as from a linear map that is not quite certain. These are words still:
 no encoder's feature is among them.
