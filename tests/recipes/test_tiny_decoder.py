@@ -8,6 +8,8 @@ from textreel.models.decoder import load_decoder
 from textreel.models.tokenizer import load_tokenizer
 from textreel.recipes.tiny_decoder import DECODER_TRAINING, DocumentData, Lesson, build_decoder
 from textreel.recipes.tiny_models import save_decoder
+from textreel.recipes.tiny_run import shipped_recipe
+from textreel.recipes.tiny_towers import SOUND_TRAINING, TOWER_TRAINING
 from textreel.synth.world.vocabulary import words
 from textreel.train.digest import batch_digest
 
@@ -67,11 +69,32 @@ def test_packed_positions_hold_several_words_and_are_never_predicted() -> None:
     assert first.packed is first.packed_ids is first.packed_weights is None
 
 
+def test_a_lesson_about_order_asks_one_question_of_a_document() -> None:
+    data = DocumentData(steps=100, lessons=(Lesson(1.0, orders=0.5, plain_orders=0.5),))
+    packed = []
+    for step in range(0, 40, 4):
+        batch = data.batch(step)
+        answers = (batch.weights == 3.0).sum(1)  # "the circle moves left" and the end, or less
+        assert ((answers >= 4) & (answers <= 5)).all()
+        packed.append(batch.packed is not None)
+    assert any(packed) and not all(packed)
+
+
+def test_every_embedded_model_is_built_by_one_thread_in_a_named_arithmetic(tmp_path: Path) -> None:
+    configs = (TOWER_TRAINING, SOUND_TRAINING, DECODER_TRAINING, shipped_recipe(tmp_path).train)
+    for config in configs:
+        assert config.threads == 1
+        assert config.precision in ("fp32", "bf16")
+    assert shipped_recipe(tmp_path).train.attention == "eager"
+
+
 def test_two_steps_and_a_decoder_that_loads(tmp_path: Path) -> None:
     decoder = build_decoder(tmp_path / "work", config=TINY, seed=2)
     again = build_decoder(tmp_path / "work", config=TINY, seed=2)  # reads the finished run
+    rebuilt = build_decoder(tmp_path / "other", config=TINY, seed=2)
     for name, value in decoder.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
+        assert torch.equal(value, rebuilt.state_dict()[name]), name
     save_decoder(decoder, tmp_path / "decoder")
     loaded, tokenizer = (f(str(tmp_path / "decoder")) for f in (load_decoder, load_tokenizer))
     ids = tokenizer("what colour is the circle ?", return_tensors="pt").input_ids

@@ -1,10 +1,11 @@
 """The tiny decoder, from nothing: it learns to read captions and to answer about them.
 
 It sees words only. Lessons come in order and overlap (`LESSONS`): plain lists of objects, one
-object before and after, several of them, moments, short videos, whole videos
-(`synth/world/lessons`, `synth/world/documents`). Without the lists nothing was learned about what
-belongs together, without the single object nothing about what happens; a sudden change from one
-lesson to the next costs what the last one taught. docs/LOG.md has the figures.
+object before and after, which of two events came first, several objects, moments, short videos,
+whole videos (`synth/world/lessons`, `synth/world/documents`). Without the lists nothing was
+learned about what belongs together, without the single object nothing about what happens, without
+two events and one question little about their order; a sudden change from one lesson to the next
+costs what the last one taught. docs/LOG.md has the figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import torch
 from textreel.models.reading import ReadingDecoder, WeightedBatch
 from textreel.models.tiny_decoder import BOS_ID, PAD_ID, TinyDecoder, new_tiny_decoder
 from textreel.synth.world.documents import MAX_FRAMES, Piece, draw_document
-from textreel.synth.world.lessons import draw_change, draw_list, draw_moment
+from textreel.synth.world.lessons import Form, draw_change, draw_list, draw_moment, draw_order
 from textreel.synth.world.packed import JOINED, SLOTS, weigh
 from textreel.synth.world.tokens import world_tokenizer
 from textreel.synth.world.vocabulary import words
@@ -32,10 +33,20 @@ CAPTION_TOKENS, OTHER_TOKENS, OTHER_PACKED = 19, 126, 84
 PACKED_FRAMES = (1, 3, 3, MAX_FRAMES, MAX_FRAMES, MAX_FRAMES)
 """Lengths that packed documents are drawn of, as far as the lesson allows."""
 LISTS_PER_BATCH, CHANGES_PER_BATCH, MOMENTS_PER_BATCH = 40, 50, 30
+ORDER_TOKENS: dict[Form, int] = {"plain": 13, "caption": CAPTION_TOKENS, "packed": SLOTS + 1}
+"""About how long a moment of a lesson about order is."""
+OTHER_ORDER = 45
+ORDER_FORMS: tuple[Form, ...] = ("plain", "caption", "caption", "packed")
+"""Forms that lessons about order are drawn of."""
+ORDER_FRAMES = (3, 5, MAX_FRAMES)
+"""Most moments of a lesson about order, as far as the lesson allows."""
 SORTED_TOGETHER = 4
 """Batches whose documents are drawn together and sorted by length."""
 FULL_SHARE = 0.6
 """Batches of the longest videos of a lesson; the others have fewer frames."""
+
+
+Draw = Callable[[Random], list[Piece]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,9 @@ class Lesson:
         plain_changes: share of batches that are two plain lists, before and after.
         changes: share of batches that are two captions, before and after.
         objects: most objects in either kind of change.
+        plain_orders: share of batches that are three plain lists of two objects, and one question
+            about which of two events came first or last.
+        orders: share of batches that ask that of moments in all forms.
         moments: share of batches that are single moments.
         packed: share of batches whose frames are packed.
         frames: most frames of the other batches' videos.
@@ -73,37 +87,68 @@ class Lesson:
     plain_changes: float = 0.0
     changes: float = 0.0
     objects: int = 3
+    plain_orders: float = 0.0
+    orders: float = 0.0
     moments: float = 0.0
     packed: float = 0.0
     frames: int = MAX_FRAMES
 
-    def draw(self, chance: float) -> tuple[Callable[[Random], list[Piece]] | None, int]:
-        """Return what a batch is made of and how many to a batch; None: videos."""
+    def draw(self, rng: Random) -> tuple[Draw, int]:
+        """Return what a batch is made of, and how many to a batch."""
         shares = (
-            (self.lists, draw_list, LISTS_PER_BATCH),
-            (self.plain_changes, self._change(plain=True), CHANGES_PER_BATCH),
-            (self.changes, self._change(plain=False), CHANGES_PER_BATCH),
-            (self.moments, draw_moment, MOMENTS_PER_BATCH),
+            (self.lists, lambda _: (draw_list, LISTS_PER_BATCH)),
+            (self.plain_changes, partial(self._change, plain=True)),
+            (self.changes, partial(self._change, plain=False)),
+            (self.moments, lambda _: (draw_moment, MOMENTS_PER_BATCH)),
+            (self.plain_orders, partial(self._order, plain=True)),
+            (self.orders, self._order),
         )
-        for share, draw, count in shares:
+        chance = rng.random()
+        for share, choose in shares:
             if chance < share:
-                return draw, count
+                return choose(rng)
             chance -= share
-        return None, 0
+        return self._video(rng)
 
-    def _change(self, *, plain: bool) -> Callable[[Random], list[Piece]]:
-        return partial(draw_change, plain=plain, most=self.objects)
+    def _change(self, _: Random, *, plain: bool) -> tuple[Draw, int]:
+        return partial(draw_change, plain=plain, most=self.objects), CHANGES_PER_BATCH
+
+    def _order(self, rng: Random, *, plain: bool = False) -> tuple[Draw, int]:
+        form: Form = "plain" if plain else rng.choice(ORDER_FORMS)
+        frames = min(3 if plain else rng.choice(ORDER_FRAMES), self.frames)
+        count = max(8, TOKENS_PER_BATCH // (frames * ORDER_TOKENS[form] + OTHER_ORDER))
+        return partial(draw_order, form=form, frames=frames, apart=plain), count
+
+    def _video(self, rng: Random) -> tuple[Draw, int]:
+        if rng.random() < self.packed:
+            frames = min(rng.choice(PACKED_FRAMES), self.frames)
+            count = max(8, TOKENS_PER_BATCH // (frames * (SLOTS + 1) + OTHER_PACKED))
+            return partial(draw_document, num_frames=frames, packed=True), count
+        full = rng.random() < FULL_SHARE
+        frames = self.frames if full else rng.randint(1, self.frames)
+        count = max(8, TOKENS_PER_BATCH // (frames * CAPTION_TOKENS + OTHER_TOKENS))
+        return partial(draw_document, num_frames=frames), count
 
 
 LESSONS = (
     Lesson(0.04, lists=1.0),
-    Lesson(0.11, lists=0.2, plain_changes=0.8, objects=1),
-    Lesson(0.35, lists=0.1, plain_changes=0.3, moments=0.15, changes=0.2, packed=0.4, frames=3),
-    Lesson(1.0, plain_changes=0.05, moments=0.05, changes=0.1, packed=0.5),
+    Lesson(0.10, lists=0.2, plain_changes=0.8, objects=1),
+    Lesson(0.16, lists=0.1, plain_changes=0.3, plain_orders=0.6, objects=1),
+    Lesson(
+        0.38,
+        lists=0.1,
+        plain_changes=0.2,
+        changes=0.15,
+        moments=0.15,
+        orders=0.2,
+        packed=0.4,
+        frames=3,
+    ),
+    Lesson(1.0, plain_changes=0.05, moments=0.05, changes=0.1, orders=0.2, packed=0.5),
 )
 
 DECODER_TRAINING = TrainConfig(
-    steps=4200,
+    steps=4800,
     batch_size=160,
     lr=1.5e-3,
     warmup=40,
@@ -114,6 +159,7 @@ DECODER_TRAINING = TrainConfig(
     muon_lr=0.01,
     checkpoint_every=200,
     precision="bf16",
+    threads=1,  # with a fixed type of arithmetic: a rebuild has the same bits
 )
 
 
@@ -164,20 +210,9 @@ class DocumentData:
             self._kept = group, documents
         return self._kept[1]
 
-    def _lesson(self, done: float, rng: Random) -> tuple[Callable[[Random], list[Piece]], int]:
+    def _lesson(self, done: float, rng: Random) -> tuple[Draw, int]:
         """Return how to draw a document at this point of the training, and how many a batch."""
-        lesson = next(lesson for lesson in self.lessons if done < lesson.until)
-        draw, count = lesson.draw(rng.random())
-        if draw is not None:
-            return draw, count
-        if rng.random() < lesson.packed:
-            frames = min(rng.choice(PACKED_FRAMES), lesson.frames)
-            count = max(8, TOKENS_PER_BATCH // (frames * (SLOTS + 1) + OTHER_PACKED))
-            return partial(draw_document, num_frames=frames, packed=True), count
-        full = rng.random() < FULL_SHARE
-        frames = lesson.frames if full else rng.randint(1, lesson.frames)
-        count = max(8, TOKENS_PER_BATCH // (frames * CAPTION_TOKENS + OTHER_TOKENS))
-        return partial(draw_document, num_frames=frames), count
+        return next(lesson for lesson in self.lessons if done < lesson.until).draw(rng)
 
     def _document(self, pieces: list[Piece], rng: Random) -> Document:
         document = Document([BOS_ID], [0.0], {})

@@ -55,10 +55,19 @@ TOWER_TRAINING = TrainConfig(
     checkpoint_every=50,
     evaluate_every=250,
     precision="bf16",
+    threads=1,
 )
 SOUND_TRAINING = TrainConfig(
-    steps=120, batch_size=SOUND_PAIRS, lr=2e-3, warmup=20, weight_decay=0.02, betas=(0.9, 0.98)
+    steps=120,
+    batch_size=SOUND_PAIRS,
+    lr=2e-3,
+    warmup=20,
+    weight_decay=0.02,
+    betas=(0.9, 0.98),
+    precision="fp32",
+    threads=1,
 )
+"""One thread, one type of arithmetic: a rebuild on the same kind of machine has the same bits."""
 
 _IDS = {word: number for number, word in enumerate(words())}
 _PAIRS = {pair: number for number, pair in enumerate(WORD_PAIRS)}

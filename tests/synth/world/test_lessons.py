@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from tests.synth.world.test_documents import END, parse
 from textreel.synth.world import lessons
 from textreel.synth.world.captions import COUNT_WORDS, SHAPE_WORDS
-from textreel.synth.world.lessons import draw_change, draw_list, draw_moment
+from textreel.synth.world.lessons import Form, draw_change, draw_list, draw_moment, draw_order
 from textreel.synth.world.questions import EVENT_WORDS
 from textreel.synth.world.scene import COLOURS, DIRECTIONS, SHAPES, Scene, draw_scene
 from textreel.synth.world.vocabulary import split, words
@@ -89,3 +90,32 @@ def test_one_object_changes_alone() -> None:
     for seed in range(30):
         _, turns = parse(draw_change(Random(seed), plain=True, most=1))
         assert sum("which way" not in turn.question for turn in turns) == 1
+
+
+@pytest.mark.parametrize("form", ["plain", "caption", "packed"])
+def test_the_order_of_two_events_is_told_by_the_moments(form: Form) -> None:
+    asked, lengths = set(), set()
+    for seed in range(60):
+        texts, (turn,) = parse(draw_order(Random(seed), form=form, frames=5))
+        lengths.add(len(texts))
+        asked.add(turn.question)
+        answer = turn.answer_text or turn.options[turn.answer]
+        shape = next(word for word in answer.split() if word in SHAPES)
+        if form == "plain" and answer.endswith("disappears"):
+            shown = [shape in split(text) for text in texts]
+            assert shown[0] and not shown[-1]
+    assert lengths == {3, 4, 5}
+    assert asked == {"what happens first ?", "what happens last ?"}
+
+
+def test_the_first_change_is_what_happens_first() -> None:
+    kinds = set()
+    for seed in range(120):
+        texts, (turn,) = parse(draw_order(Random(seed), form="plain", apart=True))
+        answer = turn.answer_text or turn.options[turn.answer]
+        shape = next(word for word in answer.split() if word in SHAPES)
+        told = [[line for line in text.split(" ; ") if shape in line] for text in texts]
+        changed = [one != other for one, other in pairwise(told)]
+        assert changed == ([True, False] if "first" in turn.question else [False, True])
+        kinds.add(answer.split()[2])
+    assert kinds == {"moves", "appears", "disappears", "grows", "shrinks", "turns"}

@@ -3,12 +3,15 @@
 A decoder that begins with whole videos learns which things are there, and what changes, but not
 what belongs together, however long it is trained (docs/LOG.md). So it begins with lists of two or
 three objects in one plain form and questions about each; then two such lists, before and after, and
-what happened to each object; then single moments in all forms; then videos.
+what happened to each object; then three moments, and which of two events came first or last; then
+single moments in all forms; then videos.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
+from typing import Literal
 
 from textreel.data.textual_video import TextualQuestion
 from textreel.synth.world.captions import frame_caption, place_words
@@ -19,6 +22,7 @@ from textreel.synth.world.documents import (
     Piece,
     turn_pieces,
 )
+from textreel.synth.world.packed import NAMED_SHARE, packed_moment
 from textreel.synth.world.questions import (
     EVENT_QUESTIONS,
     EVENT_WORDS,
@@ -39,6 +43,9 @@ from textreel.synth.world.scene import (
     draw_scene,
 )
 from textreel.synth.world.vocabulary import EOS
+
+Form = Literal["plain", "caption", "packed"]
+"""How a moment is told: a plain list, a caption in any form, or in few positions (`packed`)."""
 
 DRAWS_PER_TYPE = 3
 """How often each static type is asked of a moment; equal questions are asked once."""
@@ -93,6 +100,58 @@ def draw_change(rng: Random, *, plain: bool, most: int = 3) -> list[Piece]:
     for question in asked:
         pieces += turn_pieces(question, rng)
     return pieces
+
+
+def draw_order(rng: Random, *, form: Form, frames: int = 3, apart: bool = False) -> list[Piece]:
+    """Describe a scene of two events, and ask which of them came first or last, and nothing else.
+
+    Before, between and after the events there is at least a moment each, as many as it happens.
+
+    Args:
+        rng: draws.
+        form: of the moments: a plain list, a caption in any form, or a packed moment.
+        frames: moments there are at most, 3 or more.
+        apart: two objects have an event each, and no others are shown.
+    """
+    scene = _two_events(rng, apart=apart)
+    if apart:
+        shown = {event.target for event in scene.events}
+        scene = _only(scene, shown)
+    bounds = (0.0, *(event.time_s for event in scene.events), scene.duration_s)
+    middles = [(start + end) / 2 for start, end in pairwise(bounds)]
+    counts = [1, 1, 1]
+    for _ in range(rng.randint(0, frames - 3)):
+        counts[rng.randrange(3)] += 1
+    times_s = [t for t, count in zip(middles, counts, strict=True) for _ in range(count)]
+    named, weight = rng.random() < NAMED_SHARE, 0.0 if form == "packed" else CAPTION_WEIGHT
+    pieces: list[Piece] = [("video :", 0.0)]
+    for number, time_s in enumerate(times_s, start=1):
+        if form == "packed":
+            text = packed_moment(scene, time_s, number, rng, named=named)
+        elif form == "plain":
+            text = _listed(scene.at(time_s), rng)
+        else:
+            text = frame_caption(scene.background, scene.at(time_s), rng)
+        pieces += [(text, weight), (".", weight)]
+    question = ask(scene, "order", rng)
+    assert question is not None  # two events make a question
+    return pieces + turn_pieces(question, rng)
+
+
+def _two_events(rng: Random, *, apart: bool) -> Scene:
+    while True:
+        scene = draw_scene(rng)
+        targets = {event.target for event in scene.events}
+        if scene.part == "training" and len(scene.events) == 2 and (not apart or len(targets) == 2):
+            return scene
+
+
+def _only(scene: Scene, shown: Collection[int]) -> Scene:
+    """Return the scene with nothing but the objects `shown`, which alone have events."""
+    places = {target: place for place, target in enumerate(sorted(shown))}
+    objects = tuple(scene.objects[target] for target in sorted(shown))
+    events = tuple(replace(event, target=places[event.target]) for event in scene.events)
+    return replace(scene, objects=objects, events=events, sounds=())
 
 
 def _changed(rng: Random, count: int) -> tuple[list[Look], list[Look], list[str]]:
