@@ -12,11 +12,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +131,13 @@ def compare(
     )
 
 
+def once(side: str, run: Callable[[], T]) -> tuple[T, Timing]:
+    """Return what `run` returns, and how long its one call took."""
+    found: list[T] = []
+    cpu, wall = stopwatch(lambda: found.append(run()))
+    return found[0], _timing(side, [cpu], [wall])
+
+
 def _timing(side: str, cpu_s: list[float], wall_s: list[float]) -> Timing:
     median = statistics.median(cpu_s)
     return Timing(
@@ -226,6 +234,12 @@ def _bridge() -> BenchReport:
     return run_bench_bridge()
 
 
+def _codec() -> BenchReport:
+    from textreel.recipes.bench_codec import run_bench_codec
+
+    return run_bench_codec()
+
+
 BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
@@ -235,5 +249,6 @@ BENCHES: dict[str, Callable[[], BenchReport]] = {
     "talk": _talk,
     "textvid": _textvid,
     "bridge": _bridge,
+    "codec": _codec,
 }
 """Every bench by name; what each compares stands in its own module's header."""
