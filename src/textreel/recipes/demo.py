@@ -236,14 +236,17 @@ def _film_and_watch(
 def _watcher(
     learner: Learner, validation: ExamFeatures, per_kind: int
 ) -> Callable[[], dict[str, float]]:
+    """Measure on all validation questions before the first step, then on `per_kind` of a type."""
     left = dict.fromkeys(QUESTION_TYPES, per_kind)
-    items = []
+    some = []
     for item in validation.items:
         if left[item.question.kind]:
             left[item.question.kind] -= 1
-            items.append(item)
+            some.append(item)
+    first = [validation.items]
 
     def evaluate() -> dict[str, float]:
+        items = first.pop() if first else some
         rows = answer_exam(learner.model, learner.collator, items, validation.pictures)
         return {"validation": macro(rows, kinds=QUESTION_TYPES).value}
 
