@@ -15,7 +15,6 @@ Measured figures, with machine and command, stand in docs/LOG.md.
 """
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -67,10 +66,7 @@ from textreel.synth.world.exam import Exam, draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES
 from textreel.synth.world.textual import draw_textual_videos
 from textreel.train.contracts import Progress
-
-KEPT_PRIMITIVES = "64"
-"""How many prepared operations oneDNN keeps. Its own limit is 1,024, one for every shape of a
-batch: some 200 MB more, and no time saved here."""
+from textreel.train.primitives import keep_few_primitives
 
 
 class Clock:
@@ -118,7 +114,7 @@ def run_demo(
         show: told how far each phase is.
         show_first: given the first look; None: there is none.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KEPT_PRIMITIVES)
+    keep_few_primitives()
     clock = Clock()
     first = None
     if show_first is not None:

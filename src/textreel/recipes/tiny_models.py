@@ -30,6 +30,7 @@ from textreel.synth.world.render import TOWER_PX, draw_still
 from textreel.synth.world.scene import draw_scenes
 from textreel.synth.world.tokens import world_tokenizer
 from textreel.synth.world.vocabulary import BOS, EOS, PAD, UNK
+from textreel.train.primitives import keep_few_primitives
 
 STATISTICS_STILLS = 4000
 PIL_BOX = 4
@@ -115,6 +116,7 @@ def build_tiny(out: Path, *, seed: int = 0, show: Show = lambda _: None) -> None
     """
     from textreel.recipes.tiny_run import build_run
 
+    keep_few_primitives()
     for name, build in (("towers", _towers), ("decoder", _decoder)):
         if (out / name / "config.json").is_file():
             show(f"{name}: there already")
