@@ -130,12 +130,13 @@ class Lesson:
         return partial(draw_document, num_frames=frames), count
 
 
+STEPS = 5520
 LESSONS = (
-    Lesson(0.04, lists=1.0),
-    Lesson(0.10, lists=0.2, plain_changes=0.8, objects=1),
-    Lesson(0.16, lists=0.1, plain_changes=0.3, plain_orders=0.6, objects=1),
+    Lesson(192 / STEPS, lists=1.0),
+    Lesson(480 / STEPS, lists=0.2, plain_changes=0.8, objects=1),
+    Lesson(768 / STEPS, lists=0.1, plain_changes=0.3, plain_orders=0.6, objects=1),
     Lesson(
-        0.38,
+        1824 / STEPS,
         lists=0.1,
         plain_changes=0.2,
         changes=0.15,
@@ -144,15 +145,27 @@ LESSONS = (
         packed=0.4,
         frames=3,
     ),
-    Lesson(1.0, plain_changes=0.05, moments=0.05, changes=0.1, orders=0.2, packed=0.5),
+    Lesson(3312 / STEPS, plain_changes=0.05, moments=0.05, changes=0.1, orders=0.2, packed=0.5),
+    Lesson(4640 / STEPS, plain_changes=0.05, moments=0.05, changes=0.1, packed=0.5),
+    Lesson(4800 / STEPS, plain_changes=0.05, changes=0.05, plain_orders=0.7, packed=0.5),
+    Lesson(
+        1.0,
+        plain_changes=0.03,
+        changes=0.06,
+        moments=0.03,
+        plain_orders=0.05,
+        orders=0.35,
+        packed=0.5,
+    ),
 )
+"""Order is asked early, to little effect, and alone once all else is known: then it is learned."""
 
 DECODER_TRAINING = TrainConfig(
-    steps=4800,
+    steps=STEPS,
     batch_size=160,
     lr=1.5e-3,
     warmup=40,
-    restarts=(0.69,),
+    restarts=(3312 / STEPS, 4640 / STEPS),
     weight_decay=0.01,
     betas=(0.9, 0.98),
     optimizer="muon",
