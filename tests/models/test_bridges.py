@@ -28,13 +28,11 @@ def plain(queries: torch.Tensor, memory: torch.Tensor, temperature: float) -> to
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.1])
-@pytest.mark.parametrize("way", ["_fused", "_streamed"])
-def test_memory_is_the_plain_formula_however_it_is_read(way, temperature, monkeypatch) -> None:
-    monkeypatch.setattr(bridges, "CHUNK_ROWS", 7)
+@pytest.mark.parametrize("together", [1, 7, 40, 1024])
+def test_memory_is_the_plain_formula_however_it_is_read(together, temperature, monkeypatch) -> None:
+    monkeypatch.setattr(bridges, "CPU_ROWS", together)
     memory = unit(40, 16, seed=1)
-    bridge = Memory(memory, temperature=temperature)
-    monkeypatch.setattr(bridge, "_fused", getattr(bridge, way))
-    out = bridge(values(), MASK)
+    out = Memory(memory, temperature=temperature)(values(), MASK)
     wanted = plain(values()[MASK].flatten(0, 1), memory, temperature)
     torch.testing.assert_close(out[MASK].flatten(0, 1), wanted, atol=5e-6, rtol=0)
 
@@ -141,8 +139,36 @@ def test_a_memory_in_bfloat16_stays_near(top_k: int | None) -> None:
     torch.testing.assert_close(half, whole, atol=0.05, rtol=0)
 
 
-def test_the_stream_for_accelerators_is_the_same_sum() -> None:
-    rows = torch.nn.functional.normalize(torch.randn(40_000, 8), dim=-1)
-    queries = torch.nn.functional.normalize(torch.randn(5, 8), dim=-1)
-    bridge = Memory(rows, temperature=0.05)
-    torch.testing.assert_close(bridge._streamed(queries), bridge._fused(queries))
+def test_rows_that_weigh_nothing_are_left_out_of_the_mean_only(monkeypatch) -> None:
+    memory = unit(400, 16, seed=1)
+    queries = normalize(memory[:5] + 0.05 * unit(5, 16, seed=2), dim=-1)
+    monkeypatch.setattr(bridges, "CPU_ROWS", 50)
+    summed: list[int] = []
+    weighted = bridges._weighted
+
+    def counted(weights, rows, *, least):
+        summed.append(int((weights.amax(0) > least).sum()))
+        return weighted(weights, rows, least=least)
+
+    monkeypatch.setattr(bridges, "_weighted", counted)
+    out = Memory(memory, temperature=0.005)(queries[None, :, None], torch.ones(1, 5).bool())
+    assert len(summed) == 8 and 0 in summed and sum(summed) < 200
+    torch.testing.assert_close(out[0, :, 0], plain(queries, memory, 0.005), atol=1e-6, rtol=0)
+
+
+def test_a_mean_of_few_rows_is_that_of_all() -> None:
+    weights = torch.tensor([[1.0, 1e-9, 0.0, 0.5], [0.0, 1e-9, 1e-8, 0.25]])
+    rows = unit(4, 16)
+    few = bridges._weighted(weights, rows, least=0.3)
+    torch.testing.assert_close(few, weights @ rows)  # half of them: not worth it
+    weights[:, 3] = 1e-9
+    few = bridges._weighted(weights, rows, least=0.3)
+    torch.testing.assert_close(few, weights[:, :1] @ rows[:1], atol=0, rtol=0)
+    torch.testing.assert_close(bridges._weighted(weights, rows, least=None), weights @ rows)
+
+
+def test_cosines_keep_their_bits_under_autocast() -> None:
+    memory = unit(40, 16, seed=1)
+    whole = Memory(memory)(values(), MASK)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(Memory(memory)(values(), MASK), whole)

@@ -127,7 +127,7 @@ def test_a_window_at_a_time_averages_the_options() -> None:
     encoder = open_encoder(toy_recipe())
     learner = build_learner(toy_recipe(), encoder)
     study = toy_study("long")
-    scenes, items = Examiner(study, encoder).exam(60.0)
+    scenes, items = Examiner(study, encoder).exam(60.0, "test")
     assert {item.question.kind for item in items} <= {"moment", "distant", "whole"}
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(5, 1, encoder.dim, generator=generator)

@@ -17,12 +17,16 @@ come out as the zeros they are, and a real frame that is zero is an error.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import normalize
 
 from textreel.models.errors import BridgeError, ModelConfigError
 
 CHUNK_ROWS = 16384
-"""Memory rows looked at together where they are streamed."""
+"""Memory rows looked at together where their order does not matter to speed."""
+CPU_ROWS, ACCELERATOR_ROWS = 1024, 16384
+"""Memory rows streamed together: 3 MiB of CLIP's are still in the cache when they are summed."""
+NOTHING = 1e-7
+"""Share of the heaviest row's weight that may be left out of a mean, all rows together."""
 
 
 class Identity(nn.Module):
@@ -80,34 +84,36 @@ class Memory(nn.Module):
         Raises:
             BridgeError: a real frame is zero.
         """
-        queries = _real_vectors(values, mask, empty=empty_frames).to(self.memory.dtype)
-        if self.top_k is not None:
-            moved = self._nearest(queries, self.top_k)
-        elif queries.device.type == "cpu":
-            moved = self._fused(queries)
-        else:
-            moved = self._streamed(queries)
+        queries = _real_vectors(values, mask, empty=empty_frames)
+        with torch.autocast(queries.device.type, enabled=False):  # cosines / .01 need all bits
+            if self.top_k is None:
+                moved = self._streamed(queries)
+            else:
+                moved = self._nearest(queries.to(self.memory.dtype), self.top_k)
         return _put_back(values, mask, normalize(moved.float(), dim=-1))
 
-    def _fused(self, queries: Tensor) -> Tensor:
-        """All rows through torch's fused attention, which streams on a CPU."""
-        keys = self.memory[None, None]
-        return scaled_dot_product_attention(
-            queries[None, None], keys, keys, scale=1 / self.temperature
-        )[0, 0]
-
     def _streamed(self, queries: Tensor) -> Tensor:
-        """All rows, a chunk at a time, with a running maximum and sum."""
-        top = queries.new_full((len(queries), 1), -torch.inf, dtype=torch.float32)
-        total = torch.zeros_like(top)
-        mean = torch.zeros(queries.shape, dtype=torch.float32, device=queries.device)
-        for rows in torch.split(self.memory, CHUNK_ROWS):
-            logits = (queries @ rows.T).float() / self.temperature
-            new_top = torch.maximum(top, logits.amax(1, keepdim=True))
-            weights, kept = (logits - new_top).exp(), (top - new_top).exp()
-            total = total * kept + weights.sum(1, keepdim=True)
-            mean = mean * kept + (weights.to(rows.dtype) @ rows).float()
+        """All rows, a chunk at a time, with a running maximum and sum.
+
+        A chunk is read twice while it is in the processor's cache. Where few of its rows weigh
+        anything, the others are left out of the mean: all rows left out together weigh less than
+        `NOTHING` of the heaviest.
+        """
+        scaled = queries.float() / self.temperature
+        top = scaled.new_full((len(scaled), 1), -torch.inf)
+        total, mean = torch.zeros_like(top), torch.zeros_like(scaled)
+        widened = _Widened(self.memory)
+        slow = queries.device.type != "cpu"  # there, asking how many rows weigh waits for the queue
+        for rows in torch.split(self.memory, ACCELERATOR_ROWS if slow else CPU_ROWS):
+            weights = scaled @ widened(rows).T
+            new_top = torch.maximum(top, weights.amax(1, keepdim=True))
+            weights.sub_(new_top).exp_()
+            kept = (top - new_top).exp_()
+            total.mul_(kept).add_(weights.sum(1, keepdim=True))
+            mean.mul_(kept)
             top = new_top
+            least = None if slow else NOTHING / len(self.memory)
+            mean += _weighted(weights, rows, least=least)
         return mean / total
 
     def _nearest(self, queries: Tensor, top_k: int) -> Tensor:
@@ -221,6 +227,29 @@ def _put_back(values: Tensor, mask: Tensor, moved: Tensor) -> Tensor:
     out = torch.zeros_like(values)
     out[mask] = moved.to(values.dtype).view(-1, *values.shape[2:])
     return out
+
+
+class _Widened:
+    """Chunks of a memory in float32, in one buffer: a new one for each costs more than to fill."""
+
+    def __init__(self, memory: Tensor) -> None:
+        self.buffer = memory.new_empty((0, memory.shape[1]), dtype=torch.float32)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if rows.dtype == torch.float32:
+            return rows
+        if len(self.buffer) < len(rows):
+            self.buffer = self.buffer.new_empty(rows.shape)
+        return self.buffer[: len(rows)].copy_(rows)
+
+
+def _weighted(weights: Tensor, rows: Tensor, *, least: float | None) -> Tensor:
+    """Return weights (n, m) @ rows (m, F), float32; of rows heavier than `least`, if it pays."""
+    if least is not None:
+        heavy = (weights.amax(0) > least).nonzero()[:, 0]
+        if 2 * len(heavy) < len(rows):
+            weights, rows = weights[:, heavy], rows[heavy]
+    return (weights.to(rows.dtype) @ rows).float()
 
 
 def _check_unit(memory: Tensor) -> None:

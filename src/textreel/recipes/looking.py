@@ -36,7 +36,7 @@ from textreel.recipes.training import centred
 from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.long_questions import LONG_TYPES, ask_long
 from textreel.synth.world.questions import QUESTION_TYPES
-from textreel.synth.world.scene import Scene, draw_scenes
+from textreel.synth.world.scene import Part, Scene, draw_scenes
 from textreel.synth.world.textual import draw_textual_videos
 
 MEANS_SCENES = 100
@@ -66,7 +66,7 @@ class Examiner:
         slots = recipe.connector.max_frames
         if recipe.connector.temporal == "table" and at_once > slots:
             return {"why": f"{at_once} frames, but the model has {slots} temporal slots"}
-        scenes, items = self.exam(look.seconds)
+        scenes, items = self.exam(look.seconds, look.part)
         features = self._features(recipe, look, frames)
         learner.model.bridge = self._bridge(recipe, look)
         rows = answer_windows(learner, items, features, window=look.window)
@@ -81,17 +81,17 @@ class Examiner:
             "gap": gap(values.float(), self._text_vectors(recipe)),
         }
 
-    def _exam(self, seconds: float) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
+    def _exam(self, seconds: float, part: Part) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
         study = self.study
         if seconds == WORLD_SECONDS:
             drawn = draw_exam(
                 study.exam_seed,
-                part="test",
+                part=part,
                 num_scenes=study.num_scenes,
                 per_kind=study.per_kind,
             )
             return drawn.scenes, exam_items(drawn)
-        scenes = draw_scenes(study.exam_seed, part="test", seconds=seconds)
+        scenes = draw_scenes(study.exam_seed, part=part, seconds=seconds)
         taken = tuple(islice(scenes, study.num_scenes))
         rng = Random(f"long-exam-{study.exam_seed}-{seconds}")
         items = [
@@ -101,8 +101,8 @@ class Examiner:
         ]
         return taken, tuple(items)
 
-    def _shown(self, seconds: float, frames: int, texts: bool) -> dict[str, Features]:
-        scenes, _ = self.exam(seconds)
+    def _shown(self, seconds: float, part: Part, frames: int, texts: bool) -> dict[str, Features]:
+        scenes, _ = self.exam(seconds, part)
         if not texts:
             return rendered_features(scenes, self.encoder, num_frames=frames)
         written = [
@@ -117,7 +117,7 @@ class Examiner:
         return dict(encode_textual_videos(written, self.encoder, mode="caption"))
 
     def _features(self, recipe: AlignRecipe, look: Look, frames: int) -> Mapping[str, Features]:
-        shown = self.shown(look.seconds, frames, look.shown == "texts")
+        shown = self.shown(look.seconds, look.part, frames, look.shown == "texts")
         if recipe.wide_gap:
             return {id: self.wide().move(id, f) for id, f in shown.items()}
         if recipe.centred:

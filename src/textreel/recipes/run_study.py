@@ -67,7 +67,7 @@ def run_study(study: Study, out: Path, *, show: Show = lambda *_: None) -> Study
                 value = journal[key]
                 assert isinstance(value, dict)
                 found[cell.name, seed] = value
-    report = _report(study, cells, found, questions=len(examiner.exam(_seconds(cells))[1]))
+    report = _report(study, cells, found, questions=_questions(cells, examiner))
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
@@ -118,8 +118,9 @@ def _store_name(recipe: AlignRecipe) -> str:
     return fingerprint([shared, of_kind])
 
 
-def _seconds(cells: Sequence[Cell]) -> float:
-    return cells[0].looks[0].seconds
+def _questions(cells: Sequence[Cell], examiner: Examiner) -> int:
+    first = cells[0].looks[0]
+    return len(examiner.exam(first.seconds, first.part)[1])
 
 
 def _report(
@@ -147,7 +148,7 @@ def _report(
         rows=tuple(rows),
         differences=differences,
         remarks=(
-            "macro accuracy over question types on scenes of the test part, frames drawn in "
-            "memory; intervals over seeds by Student's t",
+            "macro accuracy over question types on scenes of the test part (or validation, where a "
+            "row says so), frames drawn in memory; intervals over seeds by Student's t",
         ),
     )
