@@ -142,12 +142,14 @@ def long_video(study: Study) -> list[Cell]:
         for window in (None, WINDOW)
         if window is None or frames > window
     )
-    return [
-        Cell(name="8 s, slots", recipe=base, looks=looks),
-        Cell(name="8 s, seconds", recipe=replace(base, connector=time), looks=looks),
-        Cell(name="60 s, slots", recipe=long, looks=looks),
-        Cell(name="60 s, seconds", recipe=replace(long, connector=time), looks=looks),
-    ]
+    recipes = {
+        "8 s, slots": base,
+        "8 s, seconds": replace(base, connector=time),
+        "60 s, slots": long,
+        "60 s, seconds": replace(long, connector=time),
+        "180 s, seconds": replace(long, seconds=180.0, connector=time),
+    }
+    return [Cell(name=name, recipe=recipe, looks=looks) for name, recipe in recipes.items()]
 
 
 TABLES: dict[str, Callable[[Study], list[Cell]]] = {
@@ -190,8 +192,8 @@ def compared(study: Study) -> Sequence[tuple[str, str]]:
     )
 
 
-def _study(name: str, *, steps: int = 60, **changes: object) -> Callable[[], Study]:
-    """Return the maker of a study; variants are compared after half of the recipe's steps."""
+def _study(name: str, *, steps: int = 40, **changes: object) -> Callable[[], Study]:
+    """Return the maker of a study; variants are compared after a third of the recipe's steps."""
     table, recipe = name.removeprefix("topa_tiny_"), topa_tiny()
     recipe = replace(recipe, train=replace(recipe.train, steps=steps))
     return lambda: Study(name=name, recipe=recipe, table=table, **changes)  # type: ignore[arg-type]
@@ -201,5 +203,5 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "topa_tiny_efficiency": _study("topa_tiny_efficiency", steps=120),
     "topa_tiny_ablations": _study("topa_tiny_ablations", seeds=(0,)),
     "topa_tiny_gap": _study("topa_tiny_gap"),
-    "topa_tiny_long": _study("topa_tiny_long", seeds=(0,), num_scenes=60),
+    "topa_tiny_long": _study("topa_tiny_long", steps=120, seeds=(0,), num_scenes=60),
 }
