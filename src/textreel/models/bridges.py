@@ -25,8 +25,6 @@ CHUNK_ROWS = 16384
 """Memory rows looked at together where their order does not matter to speed."""
 CPU_ROWS, ACCELERATOR_ROWS = 1024, 16384
 """Memory rows streamed together: 3 MiB of CLIP's are still in the cache when they are summed."""
-NOTHING = 1e-7
-"""Share of the heaviest row's weight that may be left out of a mean, all rows together."""
 
 
 class Identity(nn.Module):
@@ -89,45 +87,43 @@ class Memory(nn.Module):
             if self.top_k is None:
                 moved = self._streamed(queries)
             else:
-                moved = self._nearest(queries.to(self.memory.dtype), self.top_k)
+                moved = self._nearest(queries.float(), self.top_k)
         return _put_back(values, mask, normalize(moved.float(), dim=-1))
 
     def _streamed(self, queries: Tensor) -> Tensor:
         """All rows, a chunk at a time, with a running maximum and sum.
 
-        A chunk is read twice while it is in the processor's cache. Where few of its rows weigh
-        anything, the others are left out of the mean: all rows left out together weigh less than
-        `NOTHING` of the heaviest.
+        A chunk is read twice while it is in the processor's cache. (Leaving out rows that weigh
+        nothing was tried: to look for them costs what it saves; docs/LOG.md.)
         """
         scaled = queries.float() / self.temperature
         top = scaled.new_full((len(scaled), 1), -torch.inf)
         total, mean = torch.zeros_like(top), torch.zeros_like(scaled)
         widened = _Widened(self.memory)
-        slow = queries.device.type != "cpu"  # there, asking how many rows weigh waits for the queue
-        for rows in torch.split(self.memory, ACCELERATOR_ROWS if slow else CPU_ROWS):
+        together = CPU_ROWS if queries.device.type == "cpu" else ACCELERATOR_ROWS
+        for rows in torch.split(self.memory, together):
             weights = scaled @ widened(rows).T
             new_top = torch.maximum(top, weights.amax(1, keepdim=True))
             weights.sub_(new_top).exp_()
             kept = (top - new_top).exp_()
             total.mul_(kept).add_(weights.sum(1, keepdim=True))
-            mean.mul_(kept)
+            mean.mul_(kept).add_(weights.to(rows.dtype) @ rows)
             top = new_top
-            least = None if slow else NOTHING / len(self.memory)
-            mean += _weighted(weights, rows, least=least)
         return mean / total
 
     def _nearest(self, queries: Tensor, top_k: int) -> Tensor:
         """The k most similar rows only."""
         best = queries.new_empty((len(queries), 0))
         where = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
+        widened = _Widened(self.memory)
         for start in range(0, len(self.memory), CHUNK_ROWS):
-            found = queries @ self.memory[start : start + CHUNK_ROWS].T
+            found = queries @ widened(self.memory[start : start + CHUNK_ROWS]).T
             index = torch.arange(start, start + found.shape[1], device=queries.device)
             best = torch.cat([best, found], dim=1)
             where = torch.cat([where, index.expand(len(queries), -1)], dim=1)
             best, kept = best.topk(min(top_k, best.shape[1]), dim=1)
             where = where.gather(1, kept)
-        weights = torch.softmax(best.float() / self.temperature, dim=1)
+        weights = torch.softmax(best / self.temperature, dim=1)
         return torch.einsum("nk,nkf->nf", weights, self.memory[where].float())
 
 
@@ -241,15 +237,6 @@ class _Widened:
         if len(self.buffer) < len(rows):
             self.buffer = self.buffer.new_empty(rows.shape)
         return self.buffer[: len(rows)].copy_(rows)
-
-
-def _weighted(weights: Tensor, rows: Tensor, *, least: float | None) -> Tensor:
-    """Return weights (n, m) @ rows (m, F), float32; of rows heavier than `least`, if it pays."""
-    if least is not None:
-        heavy = (weights.amax(0) > least).nonzero()[:, 0]
-        if 2 * len(heavy) < len(rows):
-            weights, rows = weights[:, heavy], rows[heavy]
-    return (weights.to(rows.dtype) @ rows).float()
 
 
 def _check_unit(memory: Tensor) -> None:
