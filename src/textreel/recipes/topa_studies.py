@@ -193,16 +193,17 @@ def compared(study: Study) -> Sequence[tuple[str, str]]:
     )
 
 
-def _study(name: str, *, steps: int = 40, **changes: object) -> Callable[[], Study]:
-    """Return the maker of a study; variants are compared after a third of the recipe's steps."""
+def _study(name: str, *, brief: bool = True, **changes: object) -> Callable[[], Study]:
+    """Return the maker of a study; variants are compared after 40 updates of half a batch."""
     table, recipe = name.removeprefix("topa_tiny_"), topa_tiny()
-    recipe = replace(recipe, train=replace(recipe.train, steps=steps))
+    if brief:
+        recipe = replace(recipe, train=replace(recipe.train, steps=40, accumulate=1))
     return lambda: Study(name=name, recipe=recipe, table=table, **changes)  # type: ignore[arg-type]
 
 
 STUDIES: dict[str, Callable[[], Study]] = {
-    "topa_tiny_efficiency": _study("topa_tiny_efficiency", steps=120),
+    "topa_tiny_efficiency": _study("topa_tiny_efficiency", brief=False),
     "topa_tiny_ablations": _study("topa_tiny_ablations", seeds=(0,)),
     "topa_tiny_gap": _study("topa_tiny_gap"),
-    "topa_tiny_long": _study("topa_tiny_long", seeds=(0,), num_scenes=60),
+    "topa_tiny_long": _study("topa_tiny_long", seeds=(0,), num_scenes=40),
 }
