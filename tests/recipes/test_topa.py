@@ -44,6 +44,7 @@ def test_three_kinds_of_every_published_recipe(name: str) -> None:
     kinds = [RECIPES[name + suffix]().kind for suffix in ("", "_finetune", "_baseline")]
     assert kinds == ["align", "finetune", "baseline"]
     assert RECIPES[f"{name}_finetune"]().start == f"runs/{name}"
+    assert RECIPES[name]().mix.balanced
 
 
 def test_one_task_is_drawn_at_each_visit() -> None:

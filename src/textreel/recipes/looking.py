@@ -131,7 +131,7 @@ class Examiner:
             rows = self.memory(look.memory_videos, look.make_up).float()
             rows = self.wide().texts(rows) if recipe.wide_gap else normalize(rows, dim=-1)
             return Memory(rows, temperature=look.temperature, top_k=look.top_k)
-        picture, text = self.means(recipe.wide_gap)
+        picture, text = self.means(recipe.wide_gap, recipe.fuse)
         return MeanShift(picture_mean=picture, text_mean=text)
 
     def _memory(self, count: int, make_up: FuseMode) -> Tensor:
@@ -143,11 +143,11 @@ class Examiner:
         distinct = len(torch.unique(vectors, dim=0))
         return build_memory(vectors, max(1, distinct * 9 // 10), generator=generator)
 
-    def _means(self, wide: bool) -> tuple[Tensor, Tensor]:
+    def _means(self, wide: bool, fuse: FuseMode) -> tuple[Tensor, Tensor]:
         """Return the mean picture and the mean text, of scenes of the memory part."""
         scenes = list(islice(draw_scenes(self.study.exam_seed, part="memory"), MEANS_SCENES))
         pictures = rendered_features(scenes, self.encoder, num_frames=8)
-        texts = self.memory(MEANS_SCENES, "caption").float()
+        texts = self.memory(MEANS_SCENES, fuse).float()
         if wide:
             pictures = {id: self.wide().move(id, f) for id, f in pictures.items()}
             texts = self.wide().texts(texts)
@@ -156,7 +156,7 @@ class Examiner:
 
     def _text_vectors(self, recipe: AlignRecipe) -> Tensor:
         """Return vectors of the kind that the model was aligned on."""
-        rows = self.memory(MEANS_SCENES, "caption").float()
+        rows = self.memory(MEANS_SCENES, recipe.fuse).float()
         if recipe.wide_gap:
             return self.wide().texts(rows)
         if recipe.centred and self.encoder.statistics is not None:

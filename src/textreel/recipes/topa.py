@@ -107,7 +107,7 @@ def tuned(recipe: AlignRecipe, *, kind: str, name: str, start: str = "tiny") -> 
     )
 
 
-PUBLISHED_MIX = TaskMix(choices_share=0.5, summary_share=0.5, noise=0.0, visits=5)
+PUBLISHED_MIX = TaskMix(choices_share=0.5, summary_share=0.5, noise=0.0, visits=5, balanced=True)
 """Half choices; the others summaries, or open questions half of the time where there are any."""
 
 
@@ -254,7 +254,9 @@ def topa_modern() -> AlignRecipe:
         num_frames=10,
         adapter="gated",
         gated=GatedConfig(),
-        mix=TaskMix(choices_share=0.7, summary_share=0.3, noise=0.0, most_questions=1),
+        mix=TaskMix(
+            choices_share=0.7, summary_share=0.3, noise=0.0, most_questions=1, balanced=True
+        ),
         train=TrainConfig(
             steps=50_000,
             batch_size=64,
