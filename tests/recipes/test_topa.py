@@ -30,6 +30,8 @@ from textreel.train.errors import TrainConfigError
         ("topa_llama2_13b_finetune", 384, 7.5e-3, 444, 89),
         ("topa_llama3_8b_baseline", 320, 2.5e-2, 1067, 213),
         ("topa_llama2_13b_baseline", 192, 7.5e-3, 1778, 711),
+        ("topa_llama2_7b_baseline", 320, 1.25e-2, 1067, 213),
+        ("topa_llama3_8b_finetune", 320, 1.25e-2, 533, 107),
     ],
 )
 def test_the_published_schedules(name: str, batch: int, lr: float, steps: int, warmup: int) -> None:
@@ -39,12 +41,23 @@ def test_the_published_schedules(name: str, batch: int, lr: float, steps: int, w
     assert (train.betas, train.weight_decay, train.clip_norm) == ((0.9, 0.95), 0.1, None)
 
 
-@pytest.mark.parametrize("name", PUBLISHED_RUNS)
-def test_three_kinds_of_every_published_recipe(name: str) -> None:
-    kinds = [RECIPES[name + suffix]().kind for suffix in ("", "_finetune", "_baseline")]
-    assert kinds == ["align", "finetune", "baseline"]
-    assert RECIPES[f"{name}_finetune"]().start == f"runs/{name}"
-    assert RECIPES[name]().mix.balanced
+@pytest.mark.parametrize("name", [*PUBLISHED_RUNS, "topa_modern", "topa_tiny"])
+def test_three_kinds_of_every_recipe(name: str) -> None:
+    recipes = [RECIPES[name + suffix]() for suffix in ("", "_finetune", "_baseline")]
+    assert [recipe.kind for recipe in recipes] == ["align", "finetune", "baseline"]
+    assert [recipe.name.removeprefix(name) for recipe in recipes] == ["", "_finetune", "_baseline"]
+    align, finetune, baseline = recipes
+    assert (align.start, baseline.start) == ("", "")
+    assert finetune.start == ("tiny" if name == "topa_tiny" else f"runs/{name}")
+    assert finetune.connector == baseline.connector == align.connector
+    assert align.mix.balanced == (name != "topa_tiny")
+
+
+def test_the_modern_tuning_keeps_the_published_rate_for_its_batch() -> None:
+    for kind, epochs in (("finetune", 5), ("baseline", 10)):
+        train = RECIPES[f"topa_modern_{kind}"]().train
+        assert train.steps == round(epochs * 34_132 / 64)
+        assert train.lr == pytest.approx(1e-2 * train.batch_size * train.accumulate / 256)
 
 
 def test_one_task_is_drawn_at_each_visit() -> None:
