@@ -10,12 +10,13 @@ from textreel.data.textual_jsonl import write_videos
 from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import TaskMix, draw_prompts
 from textreel.recipes.clips import CLIPS_SEED, world_questions, world_scenes
+from textreel.recipes.demo_files import MOVED_APART, save_recipe_run
 from textreel.recipes.prepare import build_learner, open_encoder, read_data
 from textreel.recipes.recipe import RecipeError, with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import PUBLISHED_RUNS, RECIPES, topa_tiny, tuned
 from textreel.recipes.training import centred, load_samples, random_subset, run_recipe
-from textreel.serve.run_files import load_settings
+from textreel.serve.run_files import BridgeSettings, load_settings
 from textreel.serve.session import load
 from textreel.train.errors import TrainConfigError
 
@@ -190,3 +191,10 @@ def test_centring_needs_the_towers_means(tmp_path: Path) -> None:
 
     with pytest.raises(RecipeError, match="centred: the encoder towers has no stored means"):
         centred([], Encoder())
+
+
+def test_a_run_of_a_wide_gap_says_that_files_mean_nothing_to_it(tmp_path: Path) -> None:
+    recipe = replace(toy_recipe(), wide_gap=True)
+    model = build_learner(recipe, open_encoder(recipe)).model
+    save_recipe_run(tmp_path, model, recipe, bridge=BridgeSettings(name="none"), memory=None)
+    assert load_settings(tmp_path).knows == MOVED_APART
