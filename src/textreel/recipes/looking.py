@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from textreel.data.files import fingerprint
 from textreel.data.textual_video import TextualFrame, TextualVideo
 from textreel.evaluate.choices import score_system
 from textreel.evaluate.rows import ChoiceRow
@@ -23,10 +25,10 @@ from textreel.models.batch import Features
 from textreel.models.bridges import Identity, MeanShift, Memory
 from textreel.models.encoders import DualEncoder
 from textreel.recipes.answering import ExamItem, answer_exam
+from textreel.recipes.clips import world_pictures
 from textreel.recipes.demo_media import (
     exam_items,
     frame_times,
-    rendered_features,
     true_captions,
 )
 from textreel.recipes.prepare import Learner
@@ -49,10 +51,11 @@ class Examiner:
     Args:
         study: which exam.
         encoder: of all its recipes.
+        store: folder where the features of drawn frames are kept, for the next call too.
     """
 
-    def __init__(self, study: Study, encoder: DualEncoder) -> None:
-        self.study, self.encoder = study, encoder
+    def __init__(self, study: Study, encoder: DualEncoder, *, store: Path) -> None:
+        self.study, self.encoder, self.store = study, encoder, store
         self.wide = cache(lambda: WideGap(encoder.dim))
         self.exam = cache(self._exam)
         self.shown = cache(self._shown)
@@ -104,7 +107,7 @@ class Examiner:
     def _shown(self, seconds: float, part: Part, frames: int, texts: bool) -> dict[str, Features]:
         scenes, _ = self.exam(seconds, part)
         if not texts:
-            return rendered_features(scenes, self.encoder, num_frames=frames)
+            return self._drawn(scenes, f"{part}-{seconds:g}", frames=frames)
         written = [
             TextualVideo(
                 id=scene.id,
@@ -115,6 +118,13 @@ class Examiner:
             for scene in scenes
         ]
         return dict(encode_textual_videos(written, self.encoder, mode="caption"))
+
+    def _drawn(self, scenes: Sequence[Scene], what: str, *, frames: int) -> dict[str, Features]:
+        """Return features of scenes' frames, drawn and encoded once for all calls."""
+        exam = fingerprint([self.study.exam_seed, [scene.id for scene in scenes]])
+        store = self.store / f"exam-{what}-{frames}-{exam}"
+        found = world_pictures(scenes, self.encoder, store, num_frames=frames)
+        return {scene.id: features for scene, features in zip(scenes, found, strict=True)}
 
     def _features(self, recipe: AlignRecipe, look: Look, frames: int) -> Mapping[str, Features]:
         shown = self.shown(look.seconds, look.part, frames, look.shown == "texts")
@@ -146,7 +156,7 @@ class Examiner:
     def _means(self, wide: bool, fuse: FuseMode) -> tuple[Tensor, Tensor]:
         """Return the mean picture and the mean text, of scenes of the memory part."""
         scenes = list(islice(draw_scenes(self.study.exam_seed, part="memory"), MEANS_SCENES))
-        pictures = rendered_features(scenes, self.encoder, num_frames=8)
+        pictures = self._drawn(scenes, "means", frames=8)
         texts = self.memory(MEANS_SCENES, fuse).float()
         if wide:
             pictures = {id: self.wide().move(id, f) for id, f in pictures.items()}
