@@ -140,3 +140,12 @@ def test_an_end_belongs_to_its_answer() -> None:
 def test_a_token_cannot_be_banned_and_come_first() -> None:
     with pytest.raises(ModelConfigError, match=r"tokens \[7\] are banned and must come first"):
         Sampling(banned_ids=(7, 8), prefix_ids=(7,))
+
+
+def test_words_that_come_first_are_never_cut() -> None:
+    model, batch = make_model(), make_batch(targets=False)
+    sampling = Sampling(prefix_ids=(7, 9, 7))
+    with pytest.raises(BatchError, match="begins with 3 given tokens, but takes 2 at most"):
+        model.generate(batch, max_new_tokens=2, sampling=sampling)
+    got = model.generate(batch, max_new_tokens=3, sampling=sampling)
+    assert got == [[7, 9, 7], [7, 9, 7]]

@@ -25,7 +25,6 @@ from textreel.models.published import Published
 from textreel.recipes.alignment import blurred
 from textreel.train.config import TrainConfig, learning_rate
 
-EXACT = {"atol": 1e-6, "rtol": 0.0}
 PUBLISHED = Published()
 TEMPLATE_OF = {"llama2": "topa", "llama3": "topa-llama3"}
 OF_KIND = {"vqa": "text.vqa", "videocap": "caption.vaq", "openvqa": "openvqa.vaq"}
@@ -237,13 +236,13 @@ def test_the_vectors_of_frames(case: GoldenCase) -> None:
         keys = torch.tensor(frames["keys_per_frame"])
         owner = torch.arange(len(keys)).repeat_interleave(keys)
         ours = average(rows, owner, count=len(keys))
-        torch.testing.assert_close(ours, case[f"frames{number}.out"], **EXACT)
+        torch.testing.assert_close(ours, case[f"frames{number}.out"], **case.tolerance("fp32"))
         half = case[f"frames{number}.out_fp16"].float()
-        torch.testing.assert_close(ours, half, atol=2e-3, rtol=0.0)
+        torch.testing.assert_close(ours, half, **case.tolerance("fp16"))
         video = case[f"frames{number}.video"]
         kept = thin_indices(len(ours), wanted=len(video))
         assert kept == frames.get("chosen_index", kept)
-        torch.testing.assert_close(ours[kept], video[: len(kept)], **EXACT)
+        torch.testing.assert_close(ours[kept], video[: len(kept)], **case.tolerance("fp32"))
         assert not video[len(kept) :].any() and len(kept) == frames["video_len"]
         if (name := f"frames{number}.out_webvid_py") in case.tensors:
             # the documented difference: that loader forgets to normalise the mean
@@ -266,7 +265,7 @@ def test_pictures_are_normalised_and_thinned(case: GoldenCase) -> None:
             revision="",
         )
         ours = thin(whole, wanted=wanted).values[:, 0]
-        torch.testing.assert_close(ours, video[: len(ours)], **EXACT)
+        torch.testing.assert_close(ours, video[: len(ours)], **case.tolerance("fp32"))
         assert not video[len(ours) :].any()
         single = case.tensors.get(f"raw{compared}.video_single_frame")
         if single is not None:  # the documented difference: "single" is every second one, twice

@@ -7,6 +7,7 @@ how many, is up to the folder; that there is one of each kind is a test of its o
 import json
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,8 +49,18 @@ class GoldenCase:
     def file(self, key: str) -> Path:
         return self.path.parent / self.spec["files"][key]
 
+    def tolerance(self, key: str) -> dict[str, float]:
+        """What the file allows, such as `atol 2e-5 rtol 1e-4`, for `assert_close`."""
+        stated = re.findall(r"(atol|rtol) ([0-9.e+-]+)", self.spec["tolerance"][key])
+        assert stated, f"{self.path.name}: no tolerance in {self.spec['tolerance'][key]!r}"
+        return {"atol": 0.0, "rtol": 0.0} | {name: float(value) for name, value in stated}
+
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
+
+
+def all_paths() -> list[Path]:
+    return sorted(GOLDENS.glob("topa-*.json"))
 
 
 def paths_of(kind: str) -> list[Path]:

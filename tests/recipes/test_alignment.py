@@ -10,6 +10,7 @@ from textreel.data.collate import Collator
 from textreel.data.prompt import Turn
 from textreel.data.textual_video import TextualFrame, TextualQuestion, TextualVideo
 from textreel.models.batch import Batch, Features
+from textreel.recipes import alignment
 from textreel.recipes.alignment import (
     FrameCaptions,
     Sample,
@@ -238,3 +239,30 @@ def test_frames_are_captioned_one_by_one_from_their_own_features() -> None:
 def test_an_impossible_caption_stage_is_refused(values: dict, message: str) -> None:
     with pytest.raises(TrainConfigError, match=f"FrameCaptions: {message}"):
         FrameCaptions(**values)
+
+
+def test_letters_are_balanced_where_the_mix_says_so(monkeypatch) -> None:
+    biased = replace(QUESTIONS[0], answer=1)
+    meta = replace(biased, options=("red", "blue", "none of the above"))
+    videos = [replace(VIDEO, id=str(i), questions=(biased,)) for i in range(9)]
+    videos.append(replace(VIDEO, id="meta", questions=(meta,)))
+    turns: list[Turn] = []
+
+    def kept(video, mix, rng):
+        drawn = draw_prompts(video, mix, rng)
+        turns.extend(drawn[0])
+        return drawn
+
+    monkeypatch.setattr(alignment, "draw_prompts", kept)
+
+    def answers(mix: TaskMix) -> list[int]:
+        turns.clear()
+        alignment_data(videos, None, collator(), mix=mix, batch_size=2, seed=3)
+        assert all(turn.options[turn.answer] == "blue" for turn in turns)
+        assert turns[-1].options == meta.options
+        return [turn.answer for turn in turns[:-1]]
+
+    assert answers(PLAIN) == [1] * 9
+    placed = answers(replace(PLAIN, balanced=True))
+    assert Counter(placed) == {0: 3, 1: 3, 2: 3}
+    assert placed == answers(replace(PLAIN, balanced=True))

@@ -4,7 +4,9 @@ from torch.nn.functional import normalize
 from textreel.recipes.bench import BENCHES
 from textreel.recipes.bench_bridge import (
     BridgeSize,
+    draw_frames,
     draw_memory,
+    draw_near,
     in_float64,
     plain,
     run_bench_bridge,
@@ -12,15 +14,31 @@ from textreel.recipes.bench_bridge import (
 
 
 def test_the_bench_of_bridges_agrees_with_float64_and_reports_its_memory() -> None:
-    report = run_bench_bridge(BridgeSize(rows=40_000, width=32, frames=6), rounds=1)
-    (case,) = report.cases
-    assert [timing.side for timing in case.timings] == ["ours", "plain", "ours bf16"]
-    assert case.differences["ours from float64"] < 5e-5
-    assert case.differences["plain from float64"] < 5e-5
-    assert case.differences["ours bf16 from float64"] < 0.1
-    assert case.notes["memory in GiB"] == 40_000 * 32 * 4 / 2**30
-    assert case.notes["peak memory over the memory's own"] >= 0
+    report = run_bench_bridge(BridgeSize(rows=20_000, width=32, frames=6), rounds=1)
+    assert [case.name.split(", ")[1] for case in report.cases] == [
+        "every row weighs",
+        "few rows weigh",
+    ]
+    for case in report.cases:
+        sides = [timing.side for timing in case.timings]
+        assert sides == ["ours", "plain", "ours bf16", "products alone"]
+        assert case.differences["ours from float64"] < 5e-5
+        assert case.differences["plain from float64"] < 5e-5
+        assert case.differences["ours bf16 from float64"] < 0.1
+    notes = report.cases[0].notes
+    assert notes["memory in GiB"] == 20_000 * 32 * 4 / 2**30
+    assert notes["peak memory over the memory's own"] >= 0
     assert "bridge" in BENCHES
+
+
+def test_frames_have_one_near_row_or_none() -> None:
+    size = BridgeSize(rows=2_000, width=512, frames=5)
+    generator = torch.Generator().manual_seed(3)
+    memory = draw_memory(size, generator)
+    for draw, near in ((draw_near, True), (draw_frames, False)):
+        cosines = draw(memory, size, generator) @ memory.T
+        best, second = cosines.topk(2, dim=1).values.T
+        assert ((best - second > 0.05) == near).all()
 
 
 def test_the_chunks_of_float64_are_the_formula() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.recipes.toy import toy_recipe
-from textreel.recipes.alignment import align
+from textreel.recipes.alignment import FrameCaptions, align
 from textreel.recipes.head_start import HeadStart, columns, object_words
 from textreel.recipes.prepare import (
     build_data,
@@ -18,6 +18,7 @@ from textreel.recipes.prepare import (
 )
 from textreel.train.config import TrainConfig
 from textreel.train.errors import TrainConfigError
+from textreel.train.staged import StagedData, StartedData
 
 SHAPES = ("circle", "cross", "square", "triangle")
 
@@ -87,3 +88,32 @@ def test_no_head_start_leaves_the_data_alone(recipe) -> None:
 def test_a_negative_ridge_is_refused() -> None:
     with pytest.raises(TrainConfigError, match="ridge=-1 must be 0 or more"):
         HeadStart(ridge=-1)
+
+
+def test_frames_that_are_not_read_are_not_fitted_to(recipe, tmp_path: Path) -> None:
+    few = replace(recipe, num_frames=3)
+    videos, encoder = read_data(few), open_encoder(few)
+    features = encode_data(few, videos, encoder, tmp_path / "features")
+    learner = build_learner(few, encoder)
+    data = build_data(few, videos, features, learner.collator)
+    data = started(few, data, learner, videos, features)
+    assert isinstance(data, StartedData)
+    data.start()
+    read = [replace(v, frames=tuple(v.frames[i] for i in (0, 2, 5))) for v in videos]
+    words = object_words(read, learner.collator.tokenizer, learner.model, absent="nothing")
+    vectors = torch.cat([f.values[:, 0].float() for f in features])
+    fitted = learner.model.connector.project(vectors).detach().view_as(words)
+    other = object_words(read[::-1], learner.collator.tokenizer, learner.model, absent="nothing")
+    assert (fitted - words).square().mean() < 0.5 * (fitted - other).square().mean()
+
+
+def test_captions_are_of_the_frames_that_are_read(recipe, tmp_path: Path) -> None:
+    few = replace(recipe, num_frames=3, captions=FrameCaptions(share=0.5, per_video=8))
+    videos, encoder = read_data(few), open_encoder(few)
+    features = encode_data(few, videos, encoder, tmp_path / "features")
+    learner = build_learner(few, encoder)
+    data = build_data(few, videos, features, learner.collator)
+    assert isinstance(data, StagedData)
+    assert len(data.first) == 3 * len(videos)
+    batch = data.first.batch(0)
+    assert batch.features is not None and batch.features.shape[1] == 1

@@ -106,7 +106,21 @@ def test_a_study_goes_on_and_repeats_nothing(
     cell = Cell(name="wide", recipe=replace(study.recipe, wide_gap=True), looks=looks)
     monkeypatch.setitem(TABLES, "toy", lambda _: [cell])
     monkeypatch.setattr(looking, "MEANS_SCENES", 4)
+    taken: list[str] = []
+    looked = Examiner.look
+
+    def kept(self: Examiner, learner, recipe, look: Look):
+        if look.name == "memory" and "none" in taken and "killed" not in taken:
+            taken.append("killed")
+            raise KeyboardInterrupt
+        taken.append(look.name)
+        return looked(self, learner, recipe, look)
+
+    monkeypatch.setattr(Examiner, "look", kept)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path)
     report = run_study(study, tmp_path)
+    assert taken == ["texts", "none", "killed", "memory", "mean shift", "too many"]
     assert [row.look for row in report.rows] == [look.name for look in looks]
     assert report.rows[-1].mean is None and "temporal slots" in report.rows[-1].why
     assert report.questions == len(QUESTION_TYPES)
@@ -117,17 +131,18 @@ def test_a_study_goes_on_and_repeats_nothing(
         raise AssertionError
 
     monkeypatch.setattr(running, "run_recipe", never)
+    monkeypatch.setattr(Examiner, "look", never)
     assert run_study(study, tmp_path) == report
     assert json.loads((tmp_path / "table.json").read_text())["study"] == "toy"
     with pytest.raises(FingerprintError):
         run_study(replace(study, per_kind=2), tmp_path)
 
 
-def test_a_window_at_a_time_averages_the_options() -> None:
+def test_a_window_at_a_time_averages_the_options(tmp_path: Path) -> None:
     encoder = open_encoder(toy_recipe())
     learner = build_learner(toy_recipe(), encoder)
     study = toy_study("long")
-    scenes, items = Examiner(study, encoder).exam(60.0)
+    scenes, items = Examiner(study, encoder, store=tmp_path).exam(60.0, "test")
     assert {item.question.kind for item in items} <= {"moment", "distant", "whole"}
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(5, 1, encoder.dim, generator=generator)
@@ -158,9 +173,9 @@ def part(video: Features, kept: slice) -> Features:
     return replace(video, values=video.values[kept], times_s=video.times_s[kept])
 
 
-def test_more_frames_than_slots_is_said_and_not_cut() -> None:
+def test_more_frames_than_slots_is_said_and_not_cut(tmp_path: Path) -> None:
     encoder = open_encoder(toy_recipe())
-    examiner = Examiner(toy_study("long"), encoder)
+    examiner = Examiner(toy_study("long"), encoder, store=tmp_path)
     learner = build_learner(toy_recipe(), encoder)
     found = examiner.look(learner, toy_recipe(), Look(name="l", num_frames=64))
     assert found == {"why": "64 frames, but the model has 8 temporal slots"}

@@ -4,60 +4,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig
 
 from tests.recipes.toy import toy_recipe
 from textreel.data.textual_jsonl import write_videos
-from textreel.models.decoder import decoder_of
 from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import TaskMix, draw_prompts
 from textreel.recipes.clips import CLIPS_SEED, world_questions, world_scenes
-from textreel.recipes.prepare import build_learner, model_config, open_encoder, read_data
+from textreel.recipes.demo_files import MOVED_APART, save_recipe_run
+from textreel.recipes.prepare import build_learner, open_encoder, read_data
 from textreel.recipes.recipe import RecipeError, with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import PUBLISHED_RUNS, RECIPES, topa_tiny, tuned
 from textreel.recipes.training import centred, load_samples, random_subset, run_recipe
-from textreel.serve.run_files import load_settings
+from textreel.serve.run_files import BridgeSettings, load_settings
 from textreel.serve.session import load
 from textreel.train.errors import TrainConfigError
-
-SHAPES = {
-    "topa_llama2_7b": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "intermediate_size": 11008,
-        "vocab_size": 32000,
-    },
-    "topa_llama2_13b": {
-        "hidden_size": 5120,
-        "num_hidden_layers": 40,
-        "num_attention_heads": 40,
-        "intermediate_size": 13824,
-        "vocab_size": 32000,
-    },
-    "topa_llama3_8b": {
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "intermediate_size": 14336,
-        "vocab_size": 128256,
-    },
-}
-TRAINED = {
-    "topa_llama2_7b": 9_742_336,
-    "topa_llama2_13b": 14_226_560,
-    "topa_llama3_8b": 9_742_336,
-}
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_the_published_sizes_train_the_published_number_of_parameters(name: str) -> None:
-    decoder = decoder_of(LlamaConfig(**SHAPES[name]))
-    model = TrackLM(decoder, model_config(RECIPES[name](), feature_dim=768))
-    assert sum(p.numel() for p in model.trainable_parameters()) == TRAINED[name]
-    assert all(p.is_meta for p in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -70,6 +31,8 @@ def test_the_published_sizes_train_the_published_number_of_parameters(name: str)
         ("topa_llama2_13b_finetune", 384, 7.5e-3, 444, 89),
         ("topa_llama3_8b_baseline", 320, 2.5e-2, 1067, 213),
         ("topa_llama2_13b_baseline", 192, 7.5e-3, 1778, 711),
+        ("topa_llama2_7b_baseline", 320, 1.25e-2, 1067, 213),
+        ("topa_llama3_8b_finetune", 320, 1.25e-2, 533, 107),
     ],
 )
 def test_the_published_schedules(name: str, batch: int, lr: float, steps: int, warmup: int) -> None:
@@ -79,11 +42,23 @@ def test_the_published_schedules(name: str, batch: int, lr: float, steps: int, w
     assert (train.betas, train.weight_decay, train.clip_norm) == ((0.9, 0.95), 0.1, None)
 
 
-@pytest.mark.parametrize("name", PUBLISHED_RUNS)
-def test_three_kinds_of_every_published_recipe(name: str) -> None:
-    kinds = [RECIPES[name + suffix]().kind for suffix in ("", "_finetune", "_baseline")]
-    assert kinds == ["align", "finetune", "baseline"]
-    assert RECIPES[f"{name}_finetune"]().start == f"runs/{name}"
+@pytest.mark.parametrize("name", [*PUBLISHED_RUNS, "topa_modern", "topa_tiny"])
+def test_three_kinds_of_every_recipe(name: str) -> None:
+    recipes = [RECIPES[name + suffix]() for suffix in ("", "_finetune", "_baseline")]
+    assert [recipe.kind for recipe in recipes] == ["align", "finetune", "baseline"]
+    assert [recipe.name.removeprefix(name) for recipe in recipes] == ["", "_finetune", "_baseline"]
+    align, finetune, baseline = recipes
+    assert (align.start, baseline.start) == ("", "")
+    assert finetune.start == ("tiny" if name == "topa_tiny" else f"runs/{name}")
+    assert finetune.connector == baseline.connector == align.connector
+    assert align.mix.balanced == (name != "topa_tiny")
+
+
+def test_the_modern_tuning_keeps_the_published_rate_for_its_batch() -> None:
+    for kind, epochs in (("finetune", 5), ("baseline", 10)):
+        train = RECIPES[f"topa_modern_{kind}"]().train
+        assert train.steps == round(epochs * 34_132 / 64)
+        assert train.lr == pytest.approx(1e-2 * train.batch_size * train.accumulate / 256)
 
 
 def test_one_task_is_drawn_at_each_visit() -> None:
@@ -216,3 +191,10 @@ def test_centring_needs_the_towers_means(tmp_path: Path) -> None:
 
     with pytest.raises(RecipeError, match="centred: the encoder towers has no stored means"):
         centred([], Encoder())
+
+
+def test_a_run_of_a_wide_gap_says_that_files_mean_nothing_to_it(tmp_path: Path) -> None:
+    recipe = replace(toy_recipe(), wide_gap=True)
+    model = build_learner(recipe, open_encoder(recipe)).model
+    save_recipe_run(tmp_path, model, recipe, bridge=BridgeSettings(name="none"), memory=None)
+    assert load_settings(tmp_path).knows == MOVED_APART

@@ -22,6 +22,7 @@ from textreel.cli.errors import Boundary
 from textreel.cli.media import media
 from textreel.cli.memory import memory
 from textreel.cli.output import logging_to_stderr
+from textreel.cli.plan import plan
 from textreel.cli.predict import predict
 from textreel.cli.synth import synth
 from textreel.cli.train import train
@@ -39,6 +40,7 @@ app.command("chat")(chat)
 app.command("predict")(predict)
 app.command("caption")(caption)
 app.command("train")(train)
+app.command("plan")(plan)
 app.command("bench")(bench)
 app.command("env")(show_env)
 app.add_typer(synth)

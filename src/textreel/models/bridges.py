@@ -17,12 +17,14 @@ come out as the zeros they are, and a real frame that is zero is an error.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import normalize
 
 from textreel.models.errors import BridgeError, ModelConfigError
 
 CHUNK_ROWS = 16384
-"""Memory rows looked at together where they are streamed."""
+"""Memory rows looked at together where their order does not matter to speed."""
+CPU_ROWS, ACCELERATOR_ROWS = 1024, 16384
+"""Memory rows streamed together: 3 MiB of CLIP's are still in the cache when they are summed."""
 
 
 class Identity(nn.Module):
@@ -80,33 +82,32 @@ class Memory(nn.Module):
         Raises:
             BridgeError: a real frame is zero.
         """
-        queries = _real_vectors(values, mask, empty=empty_frames).to(self.memory.dtype)
-        if self.top_k is not None:
-            moved = self._nearest(queries, self.top_k)
-        elif queries.device.type == "cpu":
-            moved = self._fused(queries)
-        else:
-            moved = self._streamed(queries)
+        queries = _real_vectors(values, mask, empty=empty_frames)
+        with torch.autocast(queries.device.type, enabled=False):  # cosines / .01 need all bits
+            if self.top_k is None:
+                moved = self._streamed(queries)
+            else:
+                moved = self._nearest(queries.float(), self.top_k)
         return _put_back(values, mask, normalize(moved.float(), dim=-1))
 
-    def _fused(self, queries: Tensor) -> Tensor:
-        """All rows through torch's fused attention, which streams on a CPU."""
-        keys = self.memory[None, None]
-        return scaled_dot_product_attention(
-            queries[None, None], keys, keys, scale=1 / self.temperature
-        )[0, 0]
-
     def _streamed(self, queries: Tensor) -> Tensor:
-        """All rows, a chunk at a time, with a running maximum and sum."""
-        top = queries.new_full((len(queries), 1), -torch.inf, dtype=torch.float32)
-        total = torch.zeros_like(top)
-        mean = torch.zeros(queries.shape, dtype=torch.float32, device=queries.device)
-        for rows in torch.split(self.memory, CHUNK_ROWS):
-            logits = (queries @ rows.T).float() / self.temperature
-            new_top = torch.maximum(top, logits.amax(1, keepdim=True))
-            weights, kept = (logits - new_top).exp(), (top - new_top).exp()
-            total = total * kept + weights.sum(1, keepdim=True)
-            mean = mean * kept + (weights.to(rows.dtype) @ rows).float()
+        """All rows, a chunk at a time, with a running maximum and sum.
+
+        A chunk is read twice while it is in the processor's cache. (Leaving out rows that weigh
+        nothing was tried: to look for them costs what it saves; docs/LOG.md.)
+        """
+        scaled = queries.float() / self.temperature
+        top = scaled.new_full((len(scaled), 1), -torch.inf)
+        total, mean = torch.zeros_like(top), torch.zeros_like(scaled)
+        widened = _Widened(self.memory)
+        together = CPU_ROWS if queries.device.type == "cpu" else ACCELERATOR_ROWS
+        for rows in torch.split(self.memory, together):
+            weights = scaled @ widened(rows).T
+            new_top = torch.maximum(top, weights.amax(1, keepdim=True))
+            weights.sub_(new_top).exp_()
+            kept = (top - new_top).exp_()
+            total.mul_(kept).add_(weights.sum(1, keepdim=True))
+            mean.mul_(kept).add_(weights.to(rows.dtype) @ rows)
             top = new_top
         return mean / total
 
@@ -114,14 +115,15 @@ class Memory(nn.Module):
         """The k most similar rows only."""
         best = queries.new_empty((len(queries), 0))
         where = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
+        widened = _Widened(self.memory)
         for start in range(0, len(self.memory), CHUNK_ROWS):
-            found = queries @ self.memory[start : start + CHUNK_ROWS].T
+            found = queries @ widened(self.memory[start : start + CHUNK_ROWS]).T
             index = torch.arange(start, start + found.shape[1], device=queries.device)
             best = torch.cat([best, found], dim=1)
             where = torch.cat([where, index.expand(len(queries), -1)], dim=1)
             best, kept = best.topk(min(top_k, best.shape[1]), dim=1)
             where = where.gather(1, kept)
-        weights = torch.softmax(best.float() / self.temperature, dim=1)
+        weights = torch.softmax(best / self.temperature, dim=1)
         return torch.einsum("nk,nkf->nf", weights, self.memory[where].float())
 
 
@@ -221,6 +223,20 @@ def _put_back(values: Tensor, mask: Tensor, moved: Tensor) -> Tensor:
     out = torch.zeros_like(values)
     out[mask] = moved.to(values.dtype).view(-1, *values.shape[2:])
     return out
+
+
+class _Widened:
+    """Chunks of a memory in float32, in one buffer: a new one for each costs more than to fill."""
+
+    def __init__(self, memory: Tensor) -> None:
+        self.buffer = memory.new_empty((0, memory.shape[1]), dtype=torch.float32)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if rows.dtype == torch.float32:
+            return rows
+        if len(self.buffer) < len(rows):
+            self.buffer = self.buffer.new_empty(rows.shape)
+        return self.buffer[: len(rows)].copy_(rows)
 
 
 def _check_unit(memory: Tensor) -> None:

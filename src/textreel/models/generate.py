@@ -78,8 +78,14 @@ def generate_tokens(
         New token ids of each row, those of `prefix_ids` first, the stop token left out.
 
     Raises:
-        BatchError: prompt and new tokens together are longer than the decoder takes.
+        BatchError: prompt and new tokens together are longer than the decoder takes, or what every
+            answer begins with is longer than `max_new_tokens`.
     """
+    if (forced := len(sampling.prefix_ids)) > max_new_tokens:
+        raise BatchError(
+            f"an answer begins with {forced} given tokens, but takes {max_new_tokens} at most",
+            hint="allow more new tokens, or begin with fewer words",
+        )
     limit = decoders.max_positions(decoder)
     if limit is not None and (longest := int(lengths.max()) + max_new_tokens) > limit:
         raise BatchError(
@@ -97,16 +103,16 @@ def generate_tokens(
     answers: list[list[int]] = [[] for _ in lengths]
     running = set(range(len(answers)))
     for step in range(max_new_tokens):
-        forced = step < len(sampling.prefix_ids)
+        given = step < forced
         tokens = choose(decoders.logits(decoder, last), sampling)
-        if forced:
+        if given:
             tokens = torch.full_like(tokens, sampling.prefix_ids[step])
         for row, token in enumerate(tokens.tolist()):
-            if row in running and token in stop_ids and not forced:
+            if row in running and token in stop_ids and not given:
                 running.discard(row)
             elif row in running:
                 answers[row].append(token)
-                if token in sampling.end_ids and not forced:
+                if token in sampling.end_ids and not given:
                     running.discard(row)
         if not running or step + 1 == max_new_tokens:
             break

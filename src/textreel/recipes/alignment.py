@@ -21,6 +21,7 @@ from textreel.data.prompt import Turn
 from textreel.data.textual_video import TextualQuestion, TextualVideo
 from textreel.models.batch import Batch, Features
 from textreel.models.track_lm import TrackLM
+from textreel.synth.check.letters import LetterBalance
 from textreel.train.buckets import BucketedData
 from textreel.train.config import TrainConfig
 from textreel.train.contracts import Evaluate, Progress, TrainingData
@@ -53,6 +54,7 @@ class TaskMix:
     noise: float = 0.04
     most_questions: int | None = None
     visits: int | None = None
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         shares = {"choices_share": self.choices_share, "summary_share": self.summary_share}
@@ -141,6 +143,14 @@ def _turn(question: TextualQuestion, mix: TaskMix, rng: Random) -> Turn:
     return Turn(task="open", question=question.question, answer_text=words)
 
 
+def _placed(videos: Sequence[TextualVideo], mix: TaskMix, seed: int) -> Sequence[TextualVideo]:
+    """Return the videos with their options where they are shown."""
+    if not mix.balanced:
+        return videos
+    balance = LetterBalance(seed=seed)
+    return [balance.place(video) for video in videos]
+
+
 def alignment_data(
     videos: Sequence[TextualVideo],
     features: Sequence[Features] | None,
@@ -162,7 +172,7 @@ def alignment_data(
     """
     rng = Random(f"alignment-{seed}")
     prompts, shown = [], []
-    for index, video in enumerate(videos):
+    for index, video in enumerate(_placed(videos, mix, seed)):
         for turns in draw_prompts(video, mix, rng):
             prompts.append(collator.write(video.id, turns=turns, video=features is not None))
             shown.append(None if features is None else features[index])

@@ -1,11 +1,14 @@
 """`textreel bench bridge`: 80 frames cross a memory of 1M x 768, ours and plainly.
 
-    ours         `models.bridges.Memory`: attention with keys = values = memory, streamed
-    plain        softmax(100 v M^T) M, as written in the paper (arXiv:2405.13911, equation 2)
-    ours bf16    the same as ours, the memory held and multiplied in bfloat16
+    ours            `models.bridges.Memory`: softmax and both matrix products, streamed
+    plain           softmax(100 v M^T) M, as written in the paper (arXiv:2405.13911, equation 2)
+    ours bf16       the same as ours, the memory held in bfloat16
+    products alone  v M^T and its product with M, a chunk at a time: what no exact way can save
 
-Peak memory is the most that this process held until our side had run, less what it held before the
-memory was made. Differences are from float64, the whole memory summed.
+Two cases: frames at the same distance from all rows, so that every row weighs something, and frames
+that have a near row, where few do. Peak memory is the most that this process held until our side
+had run, less what it held before the memory was made. Differences are from float64, the whole
+memory summed.
 """
 
 import sys
@@ -15,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from textreel.models.bridges import Memory
-from textreel.recipes.bench import BenchReport, compare, make_case, make_report
+from textreel.models.bridges import CPU_ROWS, Memory
+from textreel.recipes.bench import BenchCase, BenchReport, compare, make_case, make_report
 
 ROUNDS = 3
 CHUNK_ROWS = 16384
@@ -44,31 +47,51 @@ def run_bench_bridge(size: BridgeSize | None = None, *, rounds: int = ROUNDS) ->
     generator = torch.Generator().manual_seed(0)
     before = peak_bytes()
     memory = draw_memory(size, generator)
-    frames = draw_frames(memory, size, generator)
-    values, mask = frames[None, :, None], torch.ones(1, size.frames, dtype=torch.bool)
+    many, few = draw_frames(memory, size, generator), draw_near(memory, size, generator)
+    _cross(Memory(memory, temperature=TEMPERATURE), many)
+    held = memory.numel() * memory.element_size()
+    notes = {
+        "memory in GiB": held / 2**30,
+        "peak memory over the memory's own": (peak_bytes() - before) / held,
+    }
+    name = f"{size.frames} frames across {size.rows:,} x {size.width}"
+    return make_report(
+        "bridge",
+        (
+            _case(f"{name}, every row weighs", many, memory, rounds=rounds, notes=notes),
+            _case(f"{name}, few rows weigh", few, memory, rounds=rounds, notes={}),
+        ),
+    )
+
+
+def _case(
+    name: str, frames: Tensor, memory: Tensor, *, rounds: int, notes: dict[str, float]
+) -> BenchCase:
     bridge = Memory(memory, temperature=TEMPERATURE)
-    ours = bridge(values, mask)[0, :, 0]
-    peak = peak_bytes() - before
     half = Memory(memory.bfloat16(), temperature=TEMPERATURE)
     wanted = in_float64(frames, memory)
     differences = {
-        "ours from float64": _gap(ours, wanted),
+        "ours from float64": _gap(_cross(bridge, frames), wanted),
         "plain from float64": _gap(plain(frames, memory), wanted),
-        "ours bf16 from float64": _gap(half(values, mask)[0, :, 0], wanted),
+        "ours bf16 from float64": _gap(_cross(half, frames), wanted),
     }
+    products(frames, memory)
     timings = compare(
         {
-            "ours": lambda: bridge(values, mask),
+            "ours": lambda: _cross(bridge, frames),
             "plain": lambda: plain(frames, memory),
-            "ours bf16": lambda: half(values, mask),
+            "ours bf16": lambda: _cross(half, frames),
+            "products alone": lambda: products(frames, memory),
         },
         rounds=rounds,
     )
-    held = memory.numel() * memory.element_size()
-    notes = {"memory in GiB": held / 2**30, "peak memory over the memory's own": peak / held}
-    name = f"{size.frames} frames across {size.rows:,} x {size.width}"
-    case = make_case(name, timings, settings=asdict(size), differences=differences, notes=notes)
-    return make_report("bridge", (case,))
+    size = BridgeSize(rows=len(memory), width=memory.shape[1], frames=len(frames))
+    return make_case(name, timings, settings=asdict(size), differences=differences, notes=notes)
+
+
+def _cross(bridge: Memory, frames: Tensor) -> Tensor:
+    mask = torch.ones(1, len(frames), dtype=torch.bool)
+    return bridge(frames[None, :, None], mask)[0, :, 0]
 
 
 def draw_memory(size: BridgeSize, generator: torch.Generator) -> Tensor:
@@ -86,6 +109,19 @@ def draw_frames(memory: Tensor, size: BridgeSize, generator: torch.Generator) ->
     shared = normalize(memory[:CHUNK_ROWS].mean(0), dim=-1)
     noise = normalize(torch.randn(size.frames, size.width, generator=generator), dim=-1)
     return normalize(0.5 * shared + noise, dim=-1)
+
+
+def draw_near(memory: Tensor, size: BridgeSize, generator: torch.Generator) -> Tensor:
+    """Draw unit vectors at a cosine of about .7 to one row each, as pictures that a text fits."""
+    rows = memory[torch.randint(size.rows, (size.frames,), generator=generator)]
+    noise = normalize(torch.randn(size.frames, size.width, generator=generator), dim=-1)
+    return normalize(rows + noise, dim=-1)
+
+
+def products(frames: Tensor, memory: Tensor) -> None:
+    """Multiply the frames by every chunk of the memory, and what comes out by it again."""
+    for rows in torch.split(memory, CPU_ROWS):
+        (frames @ rows.T) @ rows
 
 
 def plain(frames: Tensor, memory: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from textreel.models import checkpoint as checkpoints
 from textreel.models.adapters import GatedConfig
 from textreel.models.config import TrackLMConfig
 from textreel.models.connectors import ConnectorConfig
-from textreel.models.decoder import empty_decoder, weight_fingerprint
+from textreel.models.decoder import empty_decoder, locate, weight_fingerprint
 from textreel.models.encoder_files import known_revision
 from textreel.models.published import Published
 from textreel.models.topa_checkpoint import TopaCheckpoint, read_topa_checkpoint
@@ -145,7 +145,7 @@ def _config(found: TopaCheckpoint, source: TopaSource, published: Published) -> 
         decoder=source.llm,
         decoder_weights=weight_fingerprint(source.llm),
         encoder=source.encoder,
-        encoder_revision=known_revision(source.encoder),
+        encoder_revision=known_revision(locate(source.encoder)),
         connector=ConnectorConfig(feature_dim=found.feature_dim, max_frames=found.max_frames),
         adapter="gated",
         gated=GatedConfig(length=found.length, num_layers=found.num_layers),

@@ -22,6 +22,8 @@ from textreel.serve.run_files import BridgeSettings, RunSettings, save_run
 
 CHART = ("captions_as_text", "text_only", "blind")
 EXAMPLES = 4
+MOVED_APART = "features that were moved apart for a study, which no file has"
+"""What a run of a wide gap says with every answer about a file."""
 
 
 def save_recipe_run(
@@ -38,7 +40,7 @@ def save_recipe_run(
         template=TEMPLATES[recipe.template],
         sampling=SamplingSpec(num_frames=recipe.num_frames),
         bridge=bridge,
-        knows=recipe.knows,
+        knows=MOVED_APART if recipe.wide_gap else recipe.knows,
     )
     kept = memory if bridge.name == "memory" else None
     write_atomic(run / "recipe.json", json.dumps(recipe.to_json(), indent=2) + "\n")

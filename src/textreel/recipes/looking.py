@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from textreel.data.files import fingerprint
 from textreel.data.textual_video import TextualFrame, TextualVideo
 from textreel.evaluate.choices import score_system
 from textreel.evaluate.rows import ChoiceRow
@@ -23,10 +25,10 @@ from textreel.models.batch import Features
 from textreel.models.bridges import Identity, MeanShift, Memory
 from textreel.models.encoders import DualEncoder
 from textreel.recipes.answering import ExamItem, answer_exam
+from textreel.recipes.clips import world_pictures
 from textreel.recipes.demo_media import (
     exam_items,
     frame_times,
-    rendered_features,
     true_captions,
 )
 from textreel.recipes.prepare import Learner
@@ -36,7 +38,7 @@ from textreel.recipes.training import centred
 from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.long_questions import LONG_TYPES, ask_long
 from textreel.synth.world.questions import QUESTION_TYPES
-from textreel.synth.world.scene import Scene, draw_scenes
+from textreel.synth.world.scene import Part, Scene, draw_scenes
 from textreel.synth.world.textual import draw_textual_videos
 
 MEANS_SCENES = 100
@@ -49,10 +51,11 @@ class Examiner:
     Args:
         study: which exam.
         encoder: of all its recipes.
+        store: folder where the features of drawn frames are kept, for the next call too.
     """
 
-    def __init__(self, study: Study, encoder: DualEncoder) -> None:
-        self.study, self.encoder = study, encoder
+    def __init__(self, study: Study, encoder: DualEncoder, *, store: Path) -> None:
+        self.study, self.encoder, self.store = study, encoder, store
         self.wide = cache(lambda: WideGap(encoder.dim))
         self.exam = cache(self._exam)
         self.shown = cache(self._shown)
@@ -66,7 +69,7 @@ class Examiner:
         slots = recipe.connector.max_frames
         if recipe.connector.temporal == "table" and at_once > slots:
             return {"why": f"{at_once} frames, but the model has {slots} temporal slots"}
-        scenes, items = self.exam(look.seconds)
+        scenes, items = self.exam(look.seconds, look.part)
         features = self._features(recipe, look, frames)
         learner.model.bridge = self._bridge(recipe, look)
         rows = answer_windows(learner, items, features, window=look.window)
@@ -81,17 +84,17 @@ class Examiner:
             "gap": gap(values.float(), self._text_vectors(recipe)),
         }
 
-    def _exam(self, seconds: float) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
+    def _exam(self, seconds: float, part: Part) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
         study = self.study
         if seconds == WORLD_SECONDS:
             drawn = draw_exam(
                 study.exam_seed,
-                part="test",
+                part=part,
                 num_scenes=study.num_scenes,
                 per_kind=study.per_kind,
             )
             return drawn.scenes, exam_items(drawn)
-        scenes = draw_scenes(study.exam_seed, part="test", seconds=seconds)
+        scenes = draw_scenes(study.exam_seed, part=part, seconds=seconds)
         taken = tuple(islice(scenes, study.num_scenes))
         rng = Random(f"long-exam-{study.exam_seed}-{seconds}")
         items = [
@@ -101,10 +104,10 @@ class Examiner:
         ]
         return taken, tuple(items)
 
-    def _shown(self, seconds: float, frames: int, texts: bool) -> dict[str, Features]:
-        scenes, _ = self.exam(seconds)
+    def _shown(self, seconds: float, part: Part, frames: int, texts: bool) -> dict[str, Features]:
+        scenes, _ = self.exam(seconds, part)
         if not texts:
-            return rendered_features(scenes, self.encoder, num_frames=frames)
+            return self._drawn(scenes, f"{part}-{seconds:g}", frames=frames)
         written = [
             TextualVideo(
                 id=scene.id,
@@ -116,8 +119,15 @@ class Examiner:
         ]
         return dict(encode_textual_videos(written, self.encoder, mode="caption"))
 
+    def _drawn(self, scenes: Sequence[Scene], what: str, *, frames: int) -> dict[str, Features]:
+        """Return features of scenes' frames, drawn and encoded once for all calls."""
+        exam = fingerprint([self.study.exam_seed, [scene.id for scene in scenes]])
+        store = self.store / f"exam-{what}-{frames}-{exam}"
+        found = world_pictures(scenes, self.encoder, store, num_frames=frames)
+        return {scene.id: features for scene, features in zip(scenes, found, strict=True)}
+
     def _features(self, recipe: AlignRecipe, look: Look, frames: int) -> Mapping[str, Features]:
-        shown = self.shown(look.seconds, frames, look.shown == "texts")
+        shown = self.shown(look.seconds, look.part, frames, look.shown == "texts")
         if recipe.wide_gap:
             return {id: self.wide().move(id, f) for id, f in shown.items()}
         if recipe.centred:
@@ -131,7 +141,7 @@ class Examiner:
             rows = self.memory(look.memory_videos, look.make_up).float()
             rows = self.wide().texts(rows) if recipe.wide_gap else normalize(rows, dim=-1)
             return Memory(rows, temperature=look.temperature, top_k=look.top_k)
-        picture, text = self.means(recipe.wide_gap)
+        picture, text = self.means(recipe.wide_gap, recipe.fuse)
         return MeanShift(picture_mean=picture, text_mean=text)
 
     def _memory(self, count: int, make_up: FuseMode) -> Tensor:
@@ -143,11 +153,11 @@ class Examiner:
         distinct = len(torch.unique(vectors, dim=0))
         return build_memory(vectors, max(1, distinct * 9 // 10), generator=generator)
 
-    def _means(self, wide: bool) -> tuple[Tensor, Tensor]:
+    def _means(self, wide: bool, fuse: FuseMode) -> tuple[Tensor, Tensor]:
         """Return the mean picture and the mean text, of scenes of the memory part."""
         scenes = list(islice(draw_scenes(self.study.exam_seed, part="memory"), MEANS_SCENES))
-        pictures = rendered_features(scenes, self.encoder, num_frames=8)
-        texts = self.memory(MEANS_SCENES, "caption").float()
+        pictures = self._drawn(scenes, "means", frames=8)
+        texts = self.memory(MEANS_SCENES, fuse).float()
         if wide:
             pictures = {id: self.wide().move(id, f) for id, f in pictures.items()}
             texts = self.wide().texts(texts)
@@ -156,7 +166,7 @@ class Examiner:
 
     def _text_vectors(self, recipe: AlignRecipe) -> Tensor:
         """Return vectors of the kind that the model was aligned on."""
-        rows = self.memory(MEANS_SCENES, "caption").float()
+        rows = self.memory(MEANS_SCENES, recipe.fuse).float()
         if recipe.wide_gap:
             return self.wide().texts(rows)
         if recipe.centred and self.encoder.statistics is not None:

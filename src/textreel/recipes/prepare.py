@@ -13,7 +13,7 @@ from textreel.data.textual_video import TextualVideo
 from textreel.data.textvid import read_textvid
 from textreel.features.encode_store import fill_textual, textual_fingerprint
 from textreel.features.store import FeatureStore
-from textreel.features.thin import thin
+from textreel.features.thin import thin, thin_words
 from textreel.models.adapters import AdapterKind
 from textreel.models.batch import Batch, Features
 from textreel.models.config import TrackLMConfig
@@ -175,7 +175,7 @@ def build_data(
     if features is None or not num_captions:
         return tasks
     captions = caption_data(
-        videos,
+        _as_read(recipe, videos),
         features,
         collator,
         captions=recipe.captions,
@@ -198,10 +198,15 @@ def started(
     model, tokenizer = learner.model, learner.collator.tokenizer
 
     def start() -> None:
-        words = object_words(videos, tokenizer, model, absent=settings.absent)
+        words = object_words(_as_read(recipe, videos), tokenizer, model, absent=settings.absent)
         fit_head_start(model, features, words, ridge=settings.ridge)
 
     return StartedData(data, start)
+
+
+def _as_read(recipe: AlignRecipe, videos: Sequence[TextualVideo]) -> list[TextualVideo]:
+    """Return the videos with those frames only that they have features of."""
+    return [thin_words(video, wanted=recipe.num_frames) for video in videos]
 
 
 def quarter(recipe: AlignRecipe) -> AlignRecipe:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,44 +53,63 @@ def run_study(study: Study, out: Path, *, show: Show = lambda *_: None) -> Study
     """
     cells = chosen_cells(study)
     encoder = open_encoder(study.recipe)
-    examiner = Examiner(study, encoder)
+    examiner = Examiner(study, encoder, store=out / "features")
     settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only")}
     job = fingerprint([settled, encoder.revision])
     found: dict[tuple[str, int], dict[str, Any]] = {}
     with Journal.open(out / JOURNAL_FILE, kind="study", fingerprint=job) as journal:
         for seed in study.seeds:
             for cell in cells:
-                key = f"{folder_name(cell.name)}-{seed}"
-                if key not in journal:
-                    value = _train_and_look(cell, seed, out, encoder, examiner, show)
-                    journal.record(key, value)
-                value = journal[key]
-                assert isinstance(value, dict)
-                found[cell.name, seed] = value
-    report = _report(study, cells, found, questions=len(examiner.exam(_seconds(cells))[1]))
+                one = _CellJob(cell, seed, out, journal, show)
+                one.train()
+                found[cell.name, seed] = one.look(encoder, examiner)
+    report = _report(study, cells, found, questions=_questions(cells, examiner))
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
 
-def _train_and_look(
-    cell: Cell, seed: int, out: Path, encoder: DualEncoder, examiner: Examiner, show: Show
-) -> dict[str, Any]:
-    run = out / f"{folder_name(cell.name)}-{seed}"
-    recipe = seeded(cell, seed, out)
-    note = f"{cell.name}, seed {seed}: "
+@dataclass(frozen=True, slots=True, eq=False)
+class _CellJob:
+    """One cell of one seed: a line in the journal when it is trained, and one for every look."""
 
-    def told(phase: str, done: int, total: int, what: str) -> None:
-        show(phase, done, total, note + what)
+    cell: Cell
+    seed: int
+    out: Path
+    journal: Journal
+    show: Show
 
-    result = run_recipe(recipe, run, show=told, store=out / "features" / _store_name(recipe))
-    learner = build_learner(recipe, encoder)
-    load_tensors(run, learner.model)
-    found: dict[str, Any] = {"loss": result.loss, "steps": result.steps}
-    for number, look in enumerate(cell.looks):
-        show("look", number, len(cell.looks), note + look.name)
-        found[look.name] = examiner.look(learner, recipe, look)
-    show("look", len(cell.looks), len(cell.looks), cell.name)
-    return found
+    @property
+    def key(self) -> str:
+        return f"{folder_name(self.cell.name)}-{self.seed}"
+
+    @property
+    def recipe(self) -> AlignRecipe:
+        return seeded(self.cell, self.seed, self.out)
+
+    def train(self) -> None:
+        if self.key in self.journal:
+            return
+        note = f"{self.cell.name}, seed {self.seed}: "
+
+        def told(phase: str, done: int, total: int, what: str) -> None:
+            self.show(phase, done, total, note + what)
+
+        store = self.out / "features" / _store_name(self.recipe)
+        result = run_recipe(self.recipe, self.out / self.key, show=told, store=store)
+        self.journal.record(self.key, {"loss": result.loss, "steps": result.steps})
+
+    def look(self, encoder: DualEncoder, examiner: Examiner) -> dict[str, Any]:
+        """Return what every look of the cell found; those that were killed are taken now."""
+        keys = {look.name: f"{self.key}: {look.name}" for look in self.cell.looks}
+        if missing := [look for look in self.cell.looks if keys[look.name] not in self.journal]:
+            learner = build_learner(self.recipe, encoder)
+            load_tensors(self.out / self.key, learner.model)
+            for number, look in enumerate(missing):
+                self.show("look", number, len(missing), f"{self.key}: {look.name}")
+                found = examiner.look(learner, self.recipe, look)
+                self.journal.record(keys[look.name], found)
+            self.show("look", len(missing), len(missing), self.key)
+        return {name: self.journal[key] for name, key in keys.items()}
 
 
 def seeded(cell: Cell, seed: int, out: Path) -> AlignRecipe:
@@ -118,8 +137,9 @@ def _store_name(recipe: AlignRecipe) -> str:
     return fingerprint([shared, of_kind])
 
 
-def _seconds(cells: Sequence[Cell]) -> float:
-    return cells[0].looks[0].seconds
+def _questions(cells: Sequence[Cell], examiner: Examiner) -> int:
+    first = cells[0].looks[0]
+    return len(examiner.exam(first.seconds, first.part)[1])
 
 
 def _report(
@@ -147,7 +167,7 @@ def _report(
         rows=tuple(rows),
         differences=differences,
         remarks=(
-            "macro accuracy over question types on scenes of the test part, frames drawn in "
-            "memory; intervals over seeds by Student's t",
+            "macro accuracy over question types on scenes of the test part (or validation, where a "
+            "row says so), frames drawn in memory; intervals over seeds by Student's t",
         ),
     )

@@ -35,6 +35,7 @@ class Look:
         seconds: length of the videos.
         window: frames that the model sees at a time, the windows' probabilities being averaged;
             None: all of them.
+        part: of the world that the scenes are of; options are chosen on `validation`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Look:
     num_frames: int | None = None
     seconds: float = 8.0
     window: int | None = None
+    part: Literal["test", "validation"] = "test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -107,7 +107,7 @@ def tuned(recipe: AlignRecipe, *, kind: str, name: str, start: str = "tiny") -> 
     )
 
 
-PUBLISHED_MIX = TaskMix(choices_share=0.5, summary_share=0.5, noise=0.0, visits=5)
+PUBLISHED_MIX = TaskMix(choices_share=0.5, summary_share=0.5, noise=0.0, visits=5, balanced=True)
 """Half choices; the others summaries, or open questions half of the time where there are any."""
 
 
@@ -231,11 +231,16 @@ def published_tuning(name: str, *, kind: str) -> AlignRecipe:
         lr=run.tune_lr if finetune else run.baseline_lr,
         checkpoint_every=50,
     )
+    return on_nextqa(recipe, kind=kind, train=train)
+
+
+def on_nextqa(recipe: AlignRecipe, *, kind: str, train: TrainConfig) -> AlignRecipe:
+    """Return the tuning on NExT-QA's questions that belongs to an alignment."""
     return replace(
         recipe,
-        name=f"{name}_{kind}",
+        name=f"{recipe.name}_{kind}",
         kind=kind,  # type: ignore[arg-type]  # checked by the recipe
-        start=f"runs/{name}" if finetune else "",
+        start=f"runs/{recipe.name}" if kind == "finetune" else "",
         data="nextqa.jsonl",
         features="nextqa-features",
         mix=TaskMix(choices_share=1.0, summary_share=0.0, noise=0.0, most_questions=1),
@@ -254,7 +259,9 @@ def topa_modern() -> AlignRecipe:
         num_frames=10,
         adapter="gated",
         gated=GatedConfig(),
-        mix=TaskMix(choices_share=0.7, summary_share=0.3, noise=0.0, most_questions=1),
+        mix=TaskMix(
+            choices_share=0.7, summary_share=0.3, noise=0.0, most_questions=1, balanced=True
+        ),
         train=TrainConfig(
             steps=50_000,
             batch_size=64,
@@ -268,6 +275,25 @@ def topa_modern() -> AlignRecipe:
     )
 
 
+def modern_tuning(*, kind: str) -> AlignRecipe:
+    """Return the tuning on NExT-QA of `topa_modern`, at the published rates for its batch.
+
+    Args:
+        kind: `finetune` or `baseline`.
+    """
+    recipe = topa_modern()
+    epochs, warm = (5, 1) if kind == "finetune" else (10, 2)
+    per_epoch = NEXTQA_QUESTIONS / recipe.train.batch_size
+    train = replace(
+        recipe.train,
+        steps=round(epochs * per_epoch),
+        warmup=round(warm * per_epoch),
+        lr=2.5e-3,  # 1e-2 times the batch over 256
+        checkpoint_every=100,
+    )
+    return on_nextqa(recipe, kind=kind, train=train)
+
+
 def _named(name: str) -> Callable[[], AlignRecipe]:
     return lambda: published(name)
 
@@ -276,11 +302,16 @@ def _tuning(name: str, kind: str) -> Callable[[], AlignRecipe]:
     return lambda: published_tuning(name, kind=kind)
 
 
+def _modern(kind: str) -> Callable[[], AlignRecipe]:
+    return lambda: modern_tuning(kind=kind)
+
+
 RECIPES: dict[str, Callable[[], AlignRecipe]] = {
     "topa_tiny": topa_tiny,
     "topa_tiny_finetune": topa_tiny_finetune,
     "topa_tiny_baseline": topa_tiny_baseline,
     "topa_modern": topa_modern,
+    **{f"topa_modern_{kind}": _modern(kind) for kind in ("finetune", "baseline")},
     **{name: _named(name) for name in PUBLISHED_RUNS},
     **{
         f"{name}_{kind}": _tuning(name, kind)

@@ -18,10 +18,11 @@ from textreel.recipes.topa import topa_tiny, tuned
 
 NOISES = (0.0, 0.005, 0.04)
 LONG_FRAMES, LONG_SECONDS, WINDOW = (8, 16, 64), (60.0, 180.0), 8
+PUBLISHED_MEMORY = Look(name="memory .01", bridge="memory")
 BRIDGES = (
     Look(name="texts", shown="texts"),
     Look(name="none"),
-    Look(name="memory .01", bridge="memory"),
+    PUBLISHED_MEMORY,
     Look(name="memory .03", bridge="memory", temperature=0.03),
     Look(name="mean shift", bridge="mean_shift"),
 )
@@ -29,12 +30,32 @@ MEMORIES = (
     Look(name="none"),
     *(
         Look(name=f"memory of {count} videos", bridge="memory", memory_videos=count)
-        for count in (50, 200, 1000, 4000)
+        for count in (30, 300, 1000, 3000)
     ),
     Look(name="memory, captions + objects", bridge="memory", make_up="caption+objects"),
-    Look(name="memory, top 8", bridge="memory", top_k=8),
-    Look(name="memory .03", bridge="memory", temperature=0.03),
 )
+"""Size and make-up at the published temperature; 1,000 videos' captions are what is used."""
+MEMORY_CHOICES = tuple(
+    replace(look, name=f"validation: {look.name}", part="validation")
+    for look in (
+        Look(name="none"),
+        Look(name="texts", shown="texts"),
+        *(
+            Look(name=f"memory {temperature}", bridge="memory", temperature=temperature)
+            for temperature in (0.01, 0.02, 0.03, 0.05)
+        ),
+        Look(name="memory .03, top 8", bridge="memory", temperature=0.03, top_k=8),
+        Look(name="memory .03, top 64", bridge="memory", temperature=0.03, top_k=64),
+        Look(name="memory .03 of 3000", bridge="memory", temperature=0.03, memory_videos=3000),
+        Look(
+            name="memory .03, captions + objects",
+            bridge="memory",
+            temperature=0.03,
+            make_up="caption+objects",
+        ),
+    )
+)
+"""What the memory's options in `BRIDGES` were chosen from, by `ablations`' wide gap."""
 
 
 def efficiency(study: Study) -> list[Cell]:
@@ -71,13 +92,18 @@ def ablations(study: Study) -> list[Cell]:
     }
     sizes = [_cell(f"textual videos {n}", replace(base, data=f"world:{n}")) for n in (325, 1300)]
     return [
-        Cell(name="base", recipe=base, looks=MEMORIES),
+        Cell(name="base", recipe=base, looks=(Look(name="none"), PUBLISHED_MEMORY)),
         *frames,
         *(_cell(name, replace(base, mix=changed)) for name, changed in tasks.items()),
         _cell("without a head start", replace(base, head_start=None)),
         _cell("captions + objects", replace(base, fuse="caption+objects")),
         *sizes,
         _cell("centred", replace(base, centred=True)),
+        Cell(
+            name="wide gap",
+            recipe=replace(base, wide_gap=True, mix=replace(mix, noise=0.0)),
+            looks=(*MEMORIES, *MEMORY_CHOICES),
+        ),
     ]
 
 
@@ -86,7 +112,7 @@ def _cell(name: str, recipe: AlignRecipe) -> Cell:
 
 
 def gaps(study: Study) -> list[Cell]:
-    """Gap {small, wide} x noise x bridge, of the same towers."""
+    """Gap {small, wide} x noise {none, the recipe's} x bridge, of the same towers."""
     return [
         Cell(
             name=f"{'wide' if wide else 'small'} gap, noise {noise}",
@@ -94,7 +120,7 @@ def gaps(study: Study) -> list[Cell]:
             looks=BRIDGES,
         )
         for wide in (False, True)
-        for noise in NOISES
+        for noise in (0.0, study.recipe.mix.noise)
     ]
 
 
@@ -103,7 +129,8 @@ def long_video(study: Study) -> list[Cell]:
     base = study.recipe
     table, time = base.connector, replace(base.connector, temporal="time")
     slots = replace(table, max_frames=16)
-    long = replace(base, seconds=60.0, text_frames=16, num_frames=16, connector=slots)
+    longer = replace(base.train, steps=3 * base.train.steps)  # the decoder never met such questions
+    long = replace(base, seconds=60.0, text_frames=16, num_frames=16, connector=slots, train=longer)
     looks = tuple(
         Look(
             name=f"{seconds:g} s, {frames} frames{', windowed' if window else ''}",
@@ -116,12 +143,14 @@ def long_video(study: Study) -> list[Cell]:
         for window in (None, WINDOW)
         if window is None or frames > window
     )
-    return [
-        Cell(name="8 s, slots", recipe=base, looks=looks),
-        Cell(name="8 s, seconds", recipe=replace(base, connector=time), looks=looks),
-        Cell(name="60 s, slots", recipe=long, looks=looks),
-        Cell(name="60 s, seconds", recipe=replace(long, connector=time), looks=looks),
-    ]
+    recipes = {
+        "8 s, slots": base,
+        "8 s, seconds": replace(base, connector=time),
+        "60 s, slots": long,
+        "60 s, seconds": replace(long, connector=time),
+        "180 s, seconds": replace(long, seconds=180.0, connector=time),
+    }
+    return [Cell(name=name, recipe=recipe, looks=looks) for name, recipe in recipes.items()]
 
 
 TABLES: dict[str, Callable[[Study], list[Cell]]] = {
@@ -164,14 +193,17 @@ def compared(study: Study) -> Sequence[tuple[str, str]]:
     )
 
 
-def _study(name: str, **changes: object) -> Callable[[], Study]:
-    table = name.removeprefix("topa_tiny_")
-    return lambda: Study(name=name, recipe=topa_tiny(), table=table, **changes)  # type: ignore[arg-type]
+def _study(name: str, *, brief: bool = True, **changes: object) -> Callable[[], Study]:
+    """Return the maker of a study; variants are compared after 40 updates of half a batch."""
+    table, recipe = name.removeprefix("topa_tiny_"), topa_tiny()
+    if brief:
+        recipe = replace(recipe, train=replace(recipe.train, steps=40, accumulate=1))
+    return lambda: Study(name=name, recipe=recipe, table=table, **changes)  # type: ignore[arg-type]
 
 
 STUDIES: dict[str, Callable[[], Study]] = {
-    "topa_tiny_efficiency": _study("topa_tiny_efficiency"),
+    "topa_tiny_efficiency": _study("topa_tiny_efficiency", brief=False),
     "topa_tiny_ablations": _study("topa_tiny_ablations", seeds=(0,)),
-    "topa_tiny_gap": _study("topa_tiny_gap", seeds=(0,)),
-    "topa_tiny_long": _study("topa_tiny_long", seeds=(0,), num_scenes=100),
+    "topa_tiny_gap": _study("topa_tiny_gap"),
+    "topa_tiny_long": _study("topa_tiny_long", seeds=(0,), num_scenes=40),
 }

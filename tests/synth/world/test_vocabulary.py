@@ -43,7 +43,8 @@ def test_every_word_of_captions_and_sounds_is_known(scenes: list[Scene]) -> None
 def test_every_word_of_questions_is_known(scenes: list[Scene]) -> None:
     rng = Random(0)
     asked = [q for s in scenes for q in ask_all(s, rng, QUESTION_TYPES + SOUND_TYPES)]
-    asked += [q for _ in range(100) for q in ask_long(draw_scene(rng, seconds=60), rng)]
+    for seconds in (60, 180, 600) * 33:
+        asked += ask_long(draw_scene(rng, seconds=seconds), rng)
     assert {q.kind for q in asked} == {
         *("colour", "shape", "count", "place", "direction", "event", "order", "final"),
         *("heard", "seen_and_heard", "moment", "distant", "whole"),

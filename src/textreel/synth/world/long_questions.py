@@ -1,10 +1,11 @@
 """Questions about long scenes: one moment, two distant moments, or the whole.
 
-    moment    what colour is the circle after 40 seconds ?
-    distant   what changes for the circle between second 10 and second 50 ?
+    moment    what colour is the circle at 2 : 40 ?
+    distant   what changes for the circle between 0 : 10 and 2 : 50 ?
     whole     how many times does the circle move ?
 
-Four options each, distractors from the same scene where it has them.
+Four options each, distractors from the same scene where it has them. Times are minutes and seconds,
+for the tiny models know numbers up to 60.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,15 @@ def ask_long(scene: Scene, rng: Random) -> tuple[TextualQuestion, ...]:
     return tuple(question for question in asked if question is not None)
 
 
+def clock(second: int) -> str:
+    """Write a time as minutes and seconds.
+
+    >>> clock(137)
+    '2 : 17'
+    """
+    return f"{second // 60} : {second % 60}"
+
+
 def _quiet_moments(scene: Scene) -> list[int]:
     return [
         second
@@ -51,10 +61,10 @@ def _moment(scene: Scene, rng: Random) -> TextualQuestion | None:
     states = [looks[target] for looks in scene.looks]
     if rng.random() < 0.5:
         near = [state.colour for state in states]
-        text = f"what colour is the {look.shape} after {second} seconds ?"
+        text = f"what colour is the {look.shape} at {clock(second)} ?"
         return build_question("moment", text, look.colour, (near, COLOURS), rng)
     near = [place_words(state.place) for state in states]
-    text = f"where is the {look.shape} after {second} seconds ?"
+    text = f"where is the {look.shape} at {clock(second)} ?"
     places = [place_words(cell) for cell in PLACES]
     return build_question("moment", text, place_words(look.place), (near, places), rng)
 
@@ -81,7 +91,7 @@ def _distant(scene: Scene, rng: Random) -> TextualQuestion | None:
         (False, True): "where it is",
         (False, False): "nothing",
     }[a.colour != b.colour, a.place != b.place]
-    text = f"what changes for the {a.shape} between second {early} and second {late} ?"
+    text = f"what changes for the {a.shape} between {clock(early)} and {clock(late)} ?"
     options = ("colour", "where it is", "both", "nothing")
     return build_question("distant", text, answer, ((), options), rng)
 
