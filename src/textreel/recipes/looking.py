@@ -21,7 +21,7 @@ from textreel.features.memory import build_memory
 from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
 from textreel.models.bridges import Identity, MeanShift, Memory
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.answering import ExamItem, answer_exam
 from textreel.recipes.demo_media import (
     exam_items,
@@ -51,7 +51,7 @@ class Examiner:
         encoder: of all its recipes.
     """
 
-    def __init__(self, study: Study, encoder: DualEncoder) -> None:
+    def __init__(self, study: Study, encoder: TextEncoder) -> None:
         self.study, self.encoder = study, encoder
         self.wide = cache(lambda: WideGap(encoder.dim))
         self.exam = cache(self._exam)

@@ -19,7 +19,7 @@ from textreel.models.batch import Batch, Features
 from textreel.models.config import TrackLMConfig
 from textreel.models.connectors import ConnectorConfig
 from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
-from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.open_encoder import TextEncoder, open_text_encoder
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import FrameCaptions, alignment_data, caption_data
@@ -69,13 +69,17 @@ def read_data(recipe: AlignRecipe) -> list[TextualVideo]:
     return videos
 
 
-def open_encoder(recipe: AlignRecipe) -> DualEncoder:
-    """Load the recipe's encoder."""
-    return load_encoder(locate(recipe.encoder))
+def open_encoder(recipe: AlignRecipe) -> TextEncoder:
+    """Load the recipe's encoder: its text side, and its pictures or sounds."""
+    return open_text_encoder(
+        locate(recipe.encoder),
+        weights=recipe.encoder_weights,
+        tokenizer=recipe.encoder_tokenizer,
+    )
 
 
 def encode_data(
-    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
+    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: TextEncoder, store: Path
 ) -> list[Features]:
     """Encode the text frames of `videos` into a feature store, and read them back, thinned.
 
@@ -94,7 +98,7 @@ def encode_data(
 
 
 def build_learner(
-    recipe: AlignRecipe, encoder: DualEncoder, *, adapter: AdapterKind | None = None
+    recipe: AlignRecipe, encoder: TextEncoder, *, adapter: AdapterKind | None = None
 ) -> Learner:
     """Build the recipe's model around a freshly loaded decoder.
 

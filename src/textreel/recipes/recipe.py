@@ -59,7 +59,10 @@ class AlignRecipe:
     Attributes:
         name: of the recipe.
         decoder: directory, Hugging Face id, or `embedded:tiny/decoder`.
-        encoder: directory, Hugging Face id, or `embedded:tiny/towers`.
+        encoder: directory, Hugging Face id, `embedded:tiny/towers`, or a published encoder's name.
+            One of sounds (CLAP, `imagebind-audio`) makes a run that answers about what is heard.
+        encoder_weights: files of a published encoder, such as `imagebind_huge.pth`.
+        encoder_tokenizer: CLIP's, with which ImageBind reads texts: directory or Hugging Face id.
         kind: `align`, on text only; `finetune`, on picture features of real clips, without a
             bridge, from an aligned run; `baseline`, the same from the raw decoder.
         start: for `finetune`, the aligned run: a folder, or `tiny` for the one in the package.
@@ -95,6 +98,8 @@ class AlignRecipe:
     encoder: str
     data: str
     train: TrainConfig
+    encoder_weights: tuple[str, ...] = ()
+    encoder_tokenizer: str = ""
     kind: Literal["align", "finetune", "baseline"] = "align"
     start: str = ""
     features: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 from textreel.data.files import fingerprint, write_atomic
 from textreel.data.journal import Journal
 from textreel.models.checkpoint import load_tensors
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
 from textreel.recipes.recipe import AlignRecipe, with_settings
@@ -73,7 +73,7 @@ def run_study(study: Study, out: Path, *, show: Show = lambda *_: None) -> Study
 
 
 def _train_and_look(
-    cell: Cell, seed: int, out: Path, encoder: DualEncoder, examiner: Examiner, show: Show
+    cell: Cell, seed: int, out: Path, encoder: TextEncoder, examiner: Examiner, show: Show
 ) -> dict[str, Any]:
     run = out / f"{folder_name(cell.name)}-{seed}"
     recipe = seeded(cell, seed, out)

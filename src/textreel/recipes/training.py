@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from textreel.data.textual_video import TextualVideo
 from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.alignment import align
 from textreel.recipes.clips import clip_samples
 from textreel.recipes.demo_files import save_recipe_run
@@ -98,7 +98,7 @@ def run_recipe(
 
 
 def load_samples(
-    recipe: AlignRecipe, encoder: DualEncoder, store: Path, *, show: Show = lambda *_: None
+    recipe: AlignRecipe, encoder: TextEncoder, store: Path, *, show: Show = lambda *_: None
 ) -> tuple[list[TextualVideo], list[Features]]:
     """Return the recipe's videos, or its fraction of them, and one `Features` for each.
 
@@ -127,7 +127,7 @@ def load_samples(
     return [videos[i] for i in kept], [features[i] for i in kept]
 
 
-def centred(features: Sequence[Features], encoder: DualEncoder) -> list[Features]:
+def centred(features: Sequence[Features], encoder: TextEncoder) -> list[Features]:
     """Subtract the mean of each one's modality, and bring the vectors to unit length again.
 
     Raises:

@@ -8,13 +8,13 @@ from torch import nn
 from textreel.features.memory import load_memory
 from textreel.models import bridges
 from textreel.models.encoder_statistics import EncoderStatistics
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.serve.errors import RunError
 from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
 
 
 def make_bridge(
-    settings: BridgeSettings, *, encoder: DualEncoder, run: Path, checked: bool = True
+    settings: BridgeSettings, *, encoder: TextEncoder, run: Path, checked: bool = True
 ) -> nn.Module:
     """Build the bridge of a run.
 
@@ -47,7 +47,7 @@ def make_bridge(
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
 
 
-def make_text_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Path) -> nn.Module:
     """Build what stories pass: nothing, unless the model was trained on centred text.
 
     Errors as `make_bridge`.
@@ -57,7 +57,7 @@ def make_text_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Pat
     return bridges.Centre(_statistics(encoder, run).text_mean)
 
 
-def _statistics(encoder: DualEncoder, run: Path) -> EncoderStatistics:
+def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:
     if encoder.statistics is None:
         raise RunError(
             f"{run} needs the means of both towers, but the encoder {encoder.name} has no stored "
