@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from textreel.data.errors import HintedError
+from textreel.data.textual_video import TextualVideo
 from textreel.models.batch import Features
 
 
@@ -38,3 +39,16 @@ def thin(features: Features, *, wanted: int) -> Features:
         return features
     kept = thin_indices(len(features.values), wanted=wanted)
     return replace(features, values=features.values[kept], times_s=features.times_s[kept])
+
+
+def thin_video(video: TextualVideo, *, wanted: int) -> TextualVideo:
+    """Return a textual video with the frames whose features `thin` keeps; errors as above."""
+    if len(video.frames) <= wanted:
+        return video
+    kept = thin_indices(len(video.frames), wanted=wanted)
+    times_s = video.times_s or tuple(float(i) for i in range(len(video.frames)))
+    return replace(
+        video,
+        frames=tuple(video.frames[i] for i in kept),
+        times_s=tuple(times_s[i] for i in kept),
+    )

@@ -251,7 +251,7 @@ def _watcher(
 
 
 def _report(show: Show, phase: str, progress: Progress) -> None:
-    parts = [f"loss {progress.loss:.2f}"] if progress.step else []
+    parts = [] if math.isnan(progress.loss) else [f"loss {progress.loss:.2f}"]
     if "validation" in progress.evaluation:
         parts.append(f"validation accuracy {progress.evaluation['validation']:.2f}")
     show(phase, progress.step, progress.steps, ", ".join(parts))

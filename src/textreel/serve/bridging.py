@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from textreel.features.memory import load_memory
+from textreel.features.memory import Memory, load_memory
 from textreel.models import bridges
 from textreel.models.encoder_statistics import EncoderStatistics
 from textreel.models.open_encoder import TextEncoder
@@ -39,12 +39,21 @@ def make_bridge(
                 hint="Copy the file with the run, or build it again with its recipe.",
             )
         found = load_memory(path, revision=encoder.revision if checked else None)
-        vectors = found.vectors.to(getattr(torch, settings.dtype))
-        return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
+        return memory_bridge(found, settings)
     statistics = _statistics(encoder, run)
     if settings.name == "centre":
         return bridges.Centre(statistics.image_mean)
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
+
+
+def memory_bridge(memory: Memory, settings: BridgeSettings) -> bridges.Memory:
+    """Build the bridge over a memory.
+
+    Raises:
+        ModelConfigError, BridgeError: see `bridges.Memory`.
+    """
+    vectors = memory.vectors.to(getattr(torch, settings.dtype))
+    return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
 
 
 def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Path) -> nn.Module:

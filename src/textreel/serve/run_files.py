@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
+
 from textreel.data.files import check_header, make_header, write_atomic
 from textreel.data.prompt import PromptTemplate
-from textreel.features.memory import Memory, save_memory
+from textreel.features.memory import Memory, load_memory, save_memory
 from textreel.media.sampling import SamplingSpec
 from textreel.models.decoder import EMBEDDED, locate
 from textreel.models.track_lm import TrackLM
@@ -124,7 +126,7 @@ def save_run(
             hint="Build the memory with the model's own encoder.",
         )
     model.save_pretrained(run)
-    if memory is not None:
+    if memory is not None and not _holds(Path(run) / MEMORY_FILE, memory):
         save_memory(
             Path(run) / MEMORY_FILE,
             memory.vectors,
@@ -133,6 +135,17 @@ def save_run(
             make_up=memory.make_up,
         )
     save_settings(run, settings)
+
+
+def _holds(path: Path, memory: Memory) -> bool:
+    """Return whether a file is this memory already; its bytes then stay as they are."""
+    if not path.is_file():
+        return False
+    found = load_memory(path)
+    said = (found.encoder, found.revision, found.make_up)
+    return said == (memory.encoder, memory.revision, memory.make_up) and torch.equal(
+        found.vectors, memory.vectors
+    )
 
 
 def save_settings(run: str | Path, settings: RunSettings) -> None:
