@@ -116,6 +116,23 @@ def test_frames_become_several_vectors_each(folder) -> None:
     assert (encoder.name, exact.name) == ("eva-blip2", "eva-blip2#fp32")
 
 
+def test_imagebind_sees_the_centre_resized_on_the_short_side(folder) -> None:
+    encoder = imagebind(folder, senses=["image"])
+    wide = np.full((1, 3, 100, 300), 128, np.uint8)
+    wide[..., :90] = wide[..., 210:] = 255  # outside the middle third, and its resized edge
+    pixels = encoder.prepare_frames(wide)["pixel_values"]
+    assert pixels.shape == (1, 3, 224, 224)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]  # CLIP's
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+    assert torch.allclose(pixels[0], ((128 / 255 - mean) / std).expand(3, 224, 224), atol=1e-5)
+    step = np.zeros((1, 3, 112, 112), np.uint8)
+    step[..., 56:] = 200
+    rows = encoder.prepare_frames(step)["pixel_values"][0, 0, 0] * 0.26862954 + 0.48145466
+    assert (
+        rows.min() < -1e-3 or rows.max() > 200 / 255 + 1e-3
+    )  # bicubic passes beyond, bilinear not
+
+
 def test_frames_are_squashed_not_cropped(folder) -> None:
     encoder = frame_encoder(folder)
     half = np.zeros((1, 3, 40, 80), np.uint8)
