@@ -1,6 +1,7 @@
 """`textreel encode run` with encoders that hear, and the options that only they have."""
 
 import json
+import wave
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,46 @@ def test_clap_stores_windows(home, tmp_path, capsys) -> None:
     assert run(command(home, tmp_path / "s", str(home / "clap"))) == 0
     assert "1 of 1 files encoded" in capsys.readouterr().out
     assert FeatureStore.open(tmp_path / "s").identity.encoder == "clap"
+
+
+@pytest.mark.slow  # a decoding process
+def test_a_sound_below_25_ms_is_listed_with_its_length(home, tmp_path, small, capsys) -> None:
+    (tmp_path / "sounds").mkdir()
+    with wave.open(str(tmp_path / "sounds" / "short.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 399))
+    weights = ("--weights", str(home / "imagebind_huge.pth"))
+    assert run(command(tmp_path, tmp_path / "s", "imagebind-audio", *weights)) == 3
+    said = capsys.readouterr().err
+    assert "its sound of 24.9 ms is shorter than one frame of 25 ms" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("cut", r"cannot be read as ImageBind (imagebind_huge.pth), it may be cut short"),
+        (
+            "other",
+            "weights are missing (first: sound.cls_token), 44 are left over (first: cls_token)",
+        ),
+        ("folder", "is a folder; the weights of ImageBind (imagebind_huge.pth) are one file"),
+    ],
+)
+def test_a_wrong_weight_file_is_one_message(home, tmp_path, small, capsys, kind, wanted) -> None:
+    file = tmp_path / "w.pth"
+    if kind == "cut":
+        whole = (home / "imagebind_huge.pth").read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+    elif kind == "other":
+        fakes.save_frame_qformer(file, tmp_path / "b.pth")
+    else:
+        file.mkdir()
+    words = command(home, tmp_path / "s", "imagebind-audio", "--weights", str(file))
+    assert run(words) == 2
+    said = capsys.readouterr()
+    assert wanted in said.err and not said.out
+    assert len(said.err.splitlines()) == 2  # the message, and the way out
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,24 @@ def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys) -> None:
     assert "is part of the package and stays as it is" in capsys.readouterr().err
 
 
+def test_a_model_is_aligned_on_what_a_language_model_wrote(
+    server, topics: Path, tmp_path: Path, capsys
+) -> None:
+    out, run_folder = tmp_path / "out", tmp_path / "run"
+    options = ["--topics", str(topics), "--n", "6", "--out", str(out)]
+    assert run(["synth", "textvid", *MODEL, *options]) == 0
+    settings = [f"data={out}", f"validation.data={out}", "train.steps=1", "train.warmup=0"]
+    settings += ["train.accumulate=1", "train.batch_size=2", "train.precision=fp32"]
+    settings += ["train.attention=sdpa", "train.prefetch=0"]
+    given = [part for setting in settings for part in ("--set", setting)]
+    capsys.readouterr()
+    assert run(["train", "topa_tiny", *given, "--out", str(run_folder)]) == 0
+    said = capsys.readouterr()
+    assert "read 1/1 6 textual videos" in said.err and "loss nan" not in said.err
+    assert "after 1 steps, validation accuracy 0." in said.out
+    assert json.loads((run_folder / "recipe.json").read_text())["data"] == str(out)
+
+
 def test_a_memory_of_captions_takes_text_files(tmp_path: Path, capsys) -> None:
     (tmp_path / "c.txt").write_text("a red circle\na blue square\na green star\n")
     build = ["memory", "build", "--encoder", "embedded:tiny/towers", "--size", "2"]

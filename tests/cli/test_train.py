@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def test_a_recipe_is_trained_with_its_settings(trained, capsys) -> None:
     said = capsys.readouterr()
     assert said.out == "topa_tiny: loss 1.250 after 3 steps -> there\n"
     assert said.err == "textreel: align 3/3 loss 1.250\n"
+
+
+def test_validation_is_said_with_what_it_began_at(trained, monkeypatch, capsys) -> None:
+    asked = ({"step": 0, "validation": 0.25}, {"step": 3, "validation": 0.5})
+    monkeypatch.setattr(f"{__name__}.RESULT", replace(RESULT, evaluations=asked))
+    assert run(["train", "topa_tiny", "--out", "there"]) == 0
+    said = "loss 1.250 after 3 steps, validation accuracy 0.500 (0.250 before the first) -> there"
+    assert said in capsys.readouterr().out
 
 
 def test_json_is_one_object(trained, capsys) -> None:

@@ -61,6 +61,7 @@ FAULTS = [
     ({"frames": (), "times_s": ()}, "frames: is empty"),
     ({"times_s": (1.0,)}, "times_s: 1 times for 2 frames"),
     ({"times_s": (1.0, 0.5)}, "times_s: not ascending"),
+    ({"times_s": (1.0, float("inf"))}, "times_s: not finite"),
     (
         {"questions": (QUESTION, replace(QUESTION, options=("x",), answer=0))},
         "questions.1.options: 1 options, not two or more, all different",
@@ -97,7 +98,7 @@ def test_a_faulty_video_is_not_written(tmp_path: Path, changes: dict[str, Any], 
     [
         ({"id": "a"}, "id: is the name of an earlier video"),
         ({"caption": "\ud83d"}, "cannot be UTF-8 JSON: .*surrogates not allowed"),
-        ({"times_s": (0.0, float("inf"))}, "cannot be UTF-8 JSON: Out of range"),
+        ({"times_s": (0.0, float("inf"))}, "times_s: not finite"),
     ],
 )
 def test_what_a_line_cannot_hold_is_not_written(

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from textreel.data.textual_video import TextualFrame, TextualVideo
-from textreel.features.thin import ThinError, thin, thin_indices, thin_words
+from textreel.features.thin import ThinError, thin, thin_indices, thin_video
 from textreel.models.batch import Features
 
 
@@ -26,15 +28,14 @@ def test_a_video_keeps_its_times() -> None:
     assert thin(video, wanted=4) is video
 
 
-def test_words_keep_the_frames_that_their_features_keep() -> None:
-    frames = tuple(TextualFrame(caption=str(i)) for i in range(13))
-    video = TextualVideo(id="a", frames=frames, caption="", times_s=tuple(map(float, range(13))))
-    few = thin_words(video, wanted=5)
-    assert [frame.caption for frame in few.frames] == ["0", "2", "5", "7", "10"]
-    assert few.times_s == (0.0, 2.0, 5.0, 7.0, 10.0)
-    without = TextualVideo(id="a", frames=frames, caption="")
-    assert thin_words(without, wanted=5).times_s == ()
-    assert thin_words(video, wanted=13) is video
+def test_a_textual_video_keeps_the_frames_whose_features_are_kept() -> None:
+    frames = tuple(TextualFrame(caption=str(i)) for i in range(5))
+    video = TextualVideo(id="v", frames=frames, caption="c")
+    few = thin_video(video, wanted=2)
+    assert [frame.caption for frame in few.frames] == ["0", "2"] and few.times_s == (0.0, 2.0)
+    timed = replace(video, times_s=(0.5, 1.5, 2.5, 3.5, 4.5))
+    assert thin_video(timed, wanted=2).times_s == (0.5, 2.5)
+    assert thin_video(video, wanted=5) is video
 
 
 def test_no_frame_at_all_is_refused() -> None:

@@ -80,9 +80,9 @@ def imagebind_names(model: ImageBind) -> dict[str, Tensor]:
     return published
 
 
-def save_imagebind(path: Path) -> ImageBind:
+def save_imagebind(path: Path, *, seed: int = 0) -> ImageBind:
     model = ImageBind(IMAGEBIND).eval()
-    fill(model, seed=0)
+    fill(model, seed=seed)
     torch.save(imagebind_names(model), path)
     return model
 

@@ -92,3 +92,17 @@ def test_an_error_is_told_short_and_on_one_line() -> None:
     assert error_text(b"<html>\n gateway") == "<html> gateway"
     assert len(error_text(b"x" * 1000)) == 300
     assert error_text(b'{"detail": "not here"}') == "not here"
+
+
+def test_a_body_nested_beyond_reason_is_no_json() -> None:
+    deep = '{"choices":' + "[" * 100_000 + "]" * 100_000 + "}"
+    with pytest.raises(CompletionError, match="the body is no whole JSON") as told:
+        read_completion(deep)
+    assert told.value.code == "body-json"
+    assert error_text(deep.encode()).startswith('{"choices":[[[')
+
+
+def test_counts_beyond_reason_are_no_counts() -> None:
+    body = json.loads(completion_body("hm", finish="stop", tokens_in=1, tokens_out=1))
+    body["usage"]["prompt_tokens"] = 10**400
+    assert read_completion(json.dumps(body)).estimated

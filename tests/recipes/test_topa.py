@@ -11,11 +11,11 @@ from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import TaskMix, draw_prompts
 from textreel.recipes.clips import CLIPS_SEED, world_questions, world_scenes
 from textreel.recipes.demo_files import MOVED_APART, save_recipe_run
-from textreel.recipes.prepare import build_learner, open_encoder, read_data
+from textreel.recipes.prepare import build_learner, centred, open_encoder, read_data
 from textreel.recipes.recipe import RecipeError, with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import PUBLISHED_RUNS, RECIPES, topa_tiny, tuned
-from textreel.recipes.training import centred, load_samples, random_subset, run_recipe
+from textreel.recipes.training import load_samples, random_subset, run_recipe
 from textreel.serve.run_files import BridgeSettings, load_settings
 from textreel.serve.session import load
 from textreel.train.errors import TrainConfigError

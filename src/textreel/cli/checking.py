@@ -49,8 +49,8 @@ def checker_of(
             "--encoder brings its own caption_tokens", hint="leave one of the two out"
         )
     from textreel.models.decoder import locate
-    from textreel.models.encoders import load_encoder
+    from textreel.models.open_encoder import open_text_encoder
 
-    towers = load_encoder(locate(encoder))
+    towers = open_text_encoder(locate(encoder))
     thresholds = replace(thresholds, caption_tokens=towers.max_text_tokens)
     return Checker(thresholds, benchmarks=known, count_tokens=towers.count_tokens)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textreel.cli.encode_import import encode_import
+from textreel.cli.encode_sizes import encode_sizes
 from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, emit_failed, keep_stderr_plain
 from textreel.cli.progress import Display
@@ -185,3 +186,4 @@ def _describe_store(report: "StoreReport") -> str:
 
 
 encode.command("import")(encode_import)
+encode.command("sizes")(encode_sizes)

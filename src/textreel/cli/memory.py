@@ -6,15 +6,36 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from textreel.cli.errors import OptionError
+from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, keep_stderr_plain
+from textreel.cli.sound_options import Tokenizer, Weights
 
 if TYPE_CHECKING:
     from textreel.features.memory import Memory
-    from textreel.models.encoders import DualEncoder
+    from textreel.models.open_encoder import TextEncoder
 
 memory = typer.Typer(
     name="memory", help="Text vectors for the bridge across the gap.", rich_markup_mode=None
 )
+Source = Annotated[
+    Path,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Textual videos (a folder, .json, .jsonl), or captions (.txt, .csv, .tsv).",
+    ),
+]
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="A folder, Hugging Face id, embedded:tiny/towers, imagebind-image or -audio.",
+    ),
+]
+MakeUp = Annotated[
+    Literal["frames", "captions"],
+    typer.Option(help="Frames as in training (caption and objects), or captions alone."),
+]
 _TABLES = {".txt", ".csv", ".tsv"}
 
 
@@ -25,42 +46,35 @@ def _group() -> None:
 
 @memory.command("build")
 def memory_build(
-    source: Annotated[
-        Path,
-        typer.Option(
-            "--from",
-            metavar="DIR",
-            help="Textual videos (a folder, .json, .jsonl), or captions (.txt, .csv, .tsv).",
-        ),
-    ],
-    encoder: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="A folder, Hugging Face id or embedded:tiny/towers."),
-    ],
+    source: Source,
+    encoder: EncoderName,
     size: Annotated[int, typer.Option(metavar="N", help="Rows; distinct, chosen by the seed.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path(
         "memory.safetensors"
     ),
-    of: Annotated[
-        Literal["frames", "captions"],
-        typer.Option(help="Frames as in training (caption and objects), or captions alone."),
-    ] = "frames",
+    of: MakeUp = "frames",
     seed: Annotated[int, typer.Option(metavar="N", help="Which rows stay.")] = 0,
+    weights: Weights = None,
+    tokenizer: Tokenizer = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Where to encode.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Build a memory: unit vectors, no two alike, float16, with what they were made of."""
     keep_stderr_plain()
+    check_device(device)
     from textreel.data.files import content_hash
     from textreel.features.memory import save_memory
     from textreel.models.decoder import locate
-    from textreel.models.encoders import load_encoder
+    from textreel.models.open_encoder import open_text_encoder
 
     if source.suffix.lower() in _TABLES and of == "frames":
         raise OptionError(
             f"{source} holds captions, not frames", hint="give --of captions, or textual videos"
         )
-    built = _built(source, load_encoder(locate(encoder), device=device), size, of, seed)
+    reader = open_text_encoder(
+        locate(encoder), weights=weights or (), tokenizer=tokenizer, device=device
+    )
+    built = _built(source, reader, size, of, seed)
     save_memory(
         out,
         built.vectors,
@@ -82,7 +96,7 @@ def memory_build(
     emit(told, as_json=as_json, text=text)
 
 
-def _built(source: Path, towers: "DualEncoder", size: int, of: str, seed: int) -> "Memory":
+def _built(source: Path, towers: "TextEncoder", size: int, of: str, seed: int) -> "Memory":
     """Return the memory of captions, or of the frames of textual videos."""
     from textreel.features.memory_of import memory_of_texts, memory_of_videos
     from textreel.synth.check.report import read_any

@@ -18,6 +18,12 @@ Weights = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE", help="Published weight file of the encoder; may be repeated."),
 ]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="CLIP's tokenizer, a folder or Hugging Face id: ImageBind's texts."
+    ),
+]
 Clips = Annotated[
     int | None,
     typer.Option(min=1, metavar="K", help="Two-second clips of a sound; 8 (imagebind-audio)."),
@@ -85,7 +91,7 @@ def sound_options(
     from textreel.models.imagebind_encoder import ImageBindEncoder
 
     one_of("--clip-rule", rule, CLIP_RULES)
-    hears = isinstance(encoder, ImageBindEncoder) and encoder.senses == ("sound",)
+    hears = isinstance(encoder, ImageBindEncoder) and encoder.hears
     if (clips is not None or rule is not None) and not hears:
         raise OptionError(
             f"--clips and --clip-rule have no effect on {encoder.name}",

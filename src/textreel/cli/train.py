@@ -11,6 +11,7 @@ from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
     from textreel.recipes.study import StudyReport, StudyRow
+    from textreel.train.result import TrainResult
 
 
 def train(
@@ -49,8 +50,17 @@ def train(
     emit(
         result,
         as_json=as_json,
-        text=f"{resolved.name}: loss {result.loss:.3f} after {result.steps} steps -> {out}",
+        text=describe_run(resolved.name, result, out),
     )
+
+
+def describe_run(name: str, result: "TrainResult", out: Path) -> str:
+    """Return how a training ended as a line for people."""
+    asked = [one["validation"] for one in result.evaluations if "validation" in one]
+    told = f"{name}: loss {result.loss:.3f} after {result.steps} steps"
+    if asked:
+        told += f", validation accuracy {asked[-1]:.3f} ({asked[0]:.3f} before the first)"
+    return f"{told} -> {out}"
 
 
 def describe_study(report: "StudyReport") -> str:

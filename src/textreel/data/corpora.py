@@ -162,7 +162,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Json]]:
 def _parse(line: str, path: Path, number: int) -> Json:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TextualDataError(
             f"{path} line {number} is no JSON: {error}", hint="mend or remove the line"
         ) from error

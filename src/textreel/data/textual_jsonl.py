@@ -7,6 +7,7 @@ One file, or a folder of files of a stated number of videos each (`videos-00000.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain, islice, pairwise
@@ -101,7 +102,9 @@ def faults(video: TextualVideo) -> list[str]:
         found.append("frames: is empty")
     if len(video.times_s) not in (0, len(video.frames)):
         found.append(f"times_s: {len(video.times_s)} times for {len(video.frames)} frames")
-    if not all(a <= b for a, b in pairwise(video.times_s)):
+    if not all(map(math.isfinite, video.times_s)):
+        found.append("times_s: not finite")
+    elif not all(a <= b for a, b in pairwise(video.times_s)):
         found.append("times_s: not ascending")
     for index, question in enumerate(video.questions):
         where = f"questions.{index}"
@@ -183,5 +186,5 @@ def _line(value: Json) -> bytes:
 def _json_or_none(line: bytes) -> Json:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

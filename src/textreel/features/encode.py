@@ -26,7 +26,7 @@ from textreel.features.towers import ClipTower, PictureTower, SoundTower
 from textreel.media.album import Part
 from textreel.media.clip import Clip
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.models.tower_runner import Prepared
 
 _Item = TypeVar("_Item")
@@ -61,7 +61,7 @@ class EncodeTally:
 
 def encode_textual_videos(
     videos: Iterable[TextualVideo],
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     *,
     mode: FuseMode = "caption+objects",
     window: int = 256,
@@ -104,7 +104,7 @@ def encode_textual_videos(
 
 def encode_clips(
     clips: Iterable[tuple[str, Clip]],
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     *,
     window: int = 32,
     tally: EncodeTally | None = None,
@@ -247,7 +247,7 @@ def encode_together(
 
 
 def encode_long_texts(
-    texts: Sequence[str], encoder: DualEncoder, *, tally: EncodeTally | None = None
+    texts: Sequence[str], encoder: TextEncoder, *, tally: EncodeTally | None = None
 ) -> Tensor:
     """Return unit-norm float32 (N, F) for texts of any length.
 
@@ -264,7 +264,7 @@ def encode_long_texts(
 
 
 def _fuse_window(
-    videos: Sequence[TextualVideo], encoder: DualEncoder, mode: FuseMode, tally: EncodeTally
+    videos: Sequence[TextualVideo], encoder: TextEncoder, mode: FuseMode, tally: EncodeTally
 ) -> Tensor:
     """Return (frames of all videos, F)."""
     groups = [frame_texts(frame, mode=mode) for video in videos for frame in video.frames]
@@ -276,7 +276,7 @@ def _fuse_window(
     return average(vectors[rows], _owners(groups), count=len(groups))
 
 
-def _fits(encoder: DualEncoder) -> Callable[[str], bool]:
+def _fits(encoder: TextEncoder) -> Callable[[str], bool]:
     return lambda text: encoder.count_tokens(text) <= encoder.max_text_tokens
 
 

@@ -26,7 +26,7 @@ from textreel.features.fuse import FuseMode, frame_texts
 from textreel.features.store import FeatureStore
 from textreel.media.clip import Clip
 from textreel.media.errors import MediaError
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 
 
 def textual_fingerprint(videos: Sequence[TextualVideo], *, mode: FuseMode) -> str:
@@ -45,7 +45,7 @@ def textual_fingerprint(videos: Sequence[TextualVideo], *, mode: FuseMode) -> st
 def fill_textual(
     store: FeatureStore,
     videos: Sequence[TextualVideo],
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     *,
     mode: FuseMode = "caption+objects",
     window: int = 256,
@@ -86,7 +86,7 @@ def fill_clips(
     store: FeatureStore,
     names: Sequence[str],
     read: Callable[[str], Clip],
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     *,
     quarantine: Quarantine | None = None,
     window: int = 32,

@@ -17,14 +17,14 @@ from textreel.data.textual_video import TextualVideo
 from textreel.features.encode import encode_long_texts, encode_textual_videos
 from textreel.features.fuse import FuseMode
 from textreel.features.memory import Memory, MemoryBuildError, build_memory
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 
 TEXTS_TOGETHER = 1024
 
 
 def memory_of_videos(
     videos: Iterable[TextualVideo],
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     *,
     size: int,
     mode: FuseMode = "caption+objects",
@@ -53,7 +53,7 @@ def memory_of_videos(
 
 
 def memory_of_texts(
-    texts: Sequence[str], encoder: DualEncoder, *, size: int, seed: int = 0, source: str = "texts"
+    texts: Sequence[str], encoder: TextEncoder, *, size: int, seed: int = 0, source: str = "texts"
 ) -> Memory:
     """Return a memory of `size` texts, as DeCap's is (arXiv:2303.03032); else as above."""
     rest: Iterator[str] = iter(texts)
@@ -64,7 +64,7 @@ def memory_of_texts(
     return _memory(rows, encoder, size=size, seed=seed, what=what)
 
 
-def _memory(rows: list[Tensor], encoder: DualEncoder, *, size: int, seed: int, what: str) -> Memory:
+def _memory(rows: list[Tensor], encoder: TextEncoder, *, size: int, seed: int, what: str) -> Memory:
     if not rows:
         raise MemoryBuildError(
             f"a memory of nothing: there are no {what}", hint="give a file with records"

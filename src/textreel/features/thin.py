@@ -41,10 +41,14 @@ def thin(features: Features, *, wanted: int) -> Features:
     return replace(features, values=features.values[kept], times_s=features.times_s[kept])
 
 
-def thin_words(video: TextualVideo, *, wanted: int) -> TextualVideo:
-    """Return the textual video with the frames that `thin` keeps; errors as `thin_indices`."""
+def thin_video(video: TextualVideo, *, wanted: int) -> TextualVideo:
+    """Return a textual video with the frames whose features `thin` keeps; errors as above."""
     if len(video.frames) <= wanted:
         return video
     kept = thin_indices(len(video.frames), wanted=wanted)
-    times_s = tuple(video.times_s[i] for i in kept) if video.times_s else ()
-    return replace(video, frames=tuple(video.frames[i] for i in kept), times_s=times_s)
+    times_s = video.times_s or tuple(float(i) for i in range(len(video.frames)))
+    return replace(
+        video,
+        frames=tuple(video.frames[i] for i in kept),
+        times_s=tuple(times_s[i] for i in kept),
+    )

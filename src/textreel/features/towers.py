@@ -231,7 +231,7 @@ def as_tower(encoder: Encoder | ClipTower, *, patches: bool = False) -> ClipTowe
     """
     if isinstance(encoder, SoundTextEncoder) and not patches:
         return WindowTower(encoder)
-    if isinstance(encoder, ImageBindEncoder) and encoder.senses == ("sound",) and not patches:
+    if isinstance(encoder, ImageBindEncoder) and encoder.hears and not patches:
         return ImageBindTower(encoder)
     if isinstance(encoder, Encoder):
         return PictureTower(encoder, patches=patches)

@@ -86,8 +86,8 @@ def locate(name: str, *, base: Path | None = None) -> str:
 
 
 def beside(name: str, base: Path) -> str:
-    """Return `base / name` where that is a directory, and `name` as it is otherwise."""
-    return str(base / name) if (base / name).is_dir() else name
+    """Return `base / name` where that is there, and `name` as it is otherwise."""
+    return str(base / name) if (base / name).exists() else name
 
 
 def prepare(decoder: PreTrainedModel) -> PreTrainedModel:

@@ -18,6 +18,8 @@ from textreel.models.endpoint_errors import CompletionError
 
 BYTES_PER_TOKEN = 3
 """Fewer than English text has, so that an estimate of tokens errs upwards."""
+_MOST_TOKENS = 10**9
+"""A server that counts more in one conversation does not count."""
 _REFUSED = {"content_filter", "refusal", "safety"}
 
 
@@ -108,7 +110,7 @@ def read_completion(body: str) -> Completion:
     """
     try:
         raw = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CompletionError(f"the body is no whole JSON: {error}", code="body-json") from error
     if not isinstance(raw, dict) or raw.get("error"):
         said = raw.get("error") if isinstance(raw, dict) else raw
@@ -132,7 +134,7 @@ def read_completion(body: str) -> Completion:
 def _counted(content: str, finish: str, usage: object, body: str) -> Completion:
     counts = usage if isinstance(usage, dict) else {}
     tokens = [counts.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if all(isinstance(count, int) and count >= 0 for count in tokens):
+    if all(isinstance(count, int) and 0 <= count <= _MOST_TOKENS for count in tokens):
         return Completion(
             content=content, finish=finish, tokens_in=int(tokens[0] or 0), tokens_out=tokens[1] or 0
         )
@@ -168,7 +170,7 @@ def error_text(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
         raw = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _short(text)
     said = raw.get("error", raw.get("detail", raw)) if isinstance(raw, dict) else raw
     return _short(said)

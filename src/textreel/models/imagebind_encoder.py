@@ -26,6 +26,7 @@ from textreel.models.imagebind import (
     MAX_TEXT_TOKENS,
     MEL_FRAMES,
     NUM_MELS,
+    VOCABULARY,
     ImageBind,
     ImageBindConfig,
     Sense,
@@ -49,11 +50,13 @@ class ImageBindEncoder:
         dim: feature width F.
         device: where the towers run; results come back to the CPU.
         sound_rate_hz: samples per second that its spectrograms are drawn from.
+        statistics: None; nothing is stored beside the weights.
         sound_scale: length of sound vectors.
         senses: which towers there are.
     """
 
     sound_rate_hz = 16_000
+    statistics: None = None  # no means are stored beside one file
 
     def __init__(
         self,
@@ -73,9 +76,14 @@ class ImageBindEncoder:
         self._processor = CLIPImageProcessorPil()
 
     @property
+    def hears(self) -> bool:
+        """Whether files are given to it by their sound: it was loaded without its picture tower."""
+        return "sound" in self.senses and "image" not in self.senses
+
+    @property
     def max_text_tokens(self) -> int:
         """Longest text the text tower takes, special tokens included."""
-        return MAX_TEXT_TOKENS
+        return MAX_TEXT_TOKENS if self._texts is None else self._texts.max_tokens
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens included."""
@@ -184,6 +192,7 @@ def load_imagebind_encoder(
     Raises:
         PublishedFileError: no such file, or not ImageBind's.
         EncoderUnavailableError: the tokenizer cannot be had.
+        EncoderError: the tokenizer is not of CLIP's kind.
     """
     model = load_imagebind(weights, config=config, senses=senses)
     return ImageBindEncoder(
@@ -202,5 +211,12 @@ def _texts(name: str | Path) -> TextInputs:
             f"the tokenizer {name} cannot be loaded: {error}",
             hint="give a folder with CLIP's tokenizer files",
         ) from error
+    last = max(tokenizer.get_vocab().values(), default=-1)
+    if tokenizer.eos_token_id != last or last >= VOCABULARY:  # a text is read at its highest id
+        raise EncoderError(
+            f"the tokenizer {name} is not CLIP's: its {last + 1} tokens do not end with the end of "
+            f"a text, or are more than {VOCABULARY}",
+            hint="give CLIP's, as a folder or as openai/clip-vit-large-patch14",
+        )
     config = CLIPTextConfig(max_position_embeddings=MAX_TEXT_TOKENS)
     return TextInputs(tokenizer, config=config)

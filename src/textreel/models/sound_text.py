@@ -47,7 +47,10 @@ class SoundTextEncoder:
         dim: feature width F.
         sound_rate_hz: samples per second of the sounds that it takes.
         window_s: longest sound that it takes, in seconds.
+        statistics: None; means are stored for encoders of pictures only.
     """
+
+    statistics: None = None
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from textreel.features.store import FeatureStore
 from textreel.features.thin import thin
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.demo_media import rendered
 from textreel.recipes.recipe import AlignRecipe, is_world, world_count
 from textreel.synth.world.scene import Scene, draw_scenes
@@ -41,7 +41,7 @@ def world_questions(scenes: Sequence[Scene], seed: int) -> list[TextualVideo]:
 
 
 def world_pictures(
-    scenes: Sequence[Scene], encoder: DualEncoder, store: Path, *, num_frames: int
+    scenes: Sequence[Scene], encoder: TextEncoder, store: Path, *, num_frames: int
 ) -> list[Features]:
     """Draw the frames of scenes and encode them into a store; a killed job goes on.
 
@@ -70,7 +70,7 @@ def world_pictures(
 
 
 def stored_pictures(
-    store: Path, videos: Sequence[TextualVideo], encoder: DualEncoder, *, num_frames: int
+    store: Path, videos: Sequence[TextualVideo], encoder: TextEncoder, *, num_frames: int
 ) -> list[Features]:
     """Read the picture features of clips, thinned to `num_frames`.
 
@@ -86,7 +86,7 @@ def stored_pictures(
 
 
 def clip_samples(
-    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
+    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: TextEncoder, store: Path
 ) -> tuple[list[TextualVideo], list[Features]]:
     """Return the clips' questions and picture features.
 

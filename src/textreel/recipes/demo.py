@@ -30,7 +30,7 @@ from textreel.features.encode import encode_textual_videos
 from textreel.features.gap import Gap, measure_gap
 from textreel.features.memory import Memory, build_memory
 from textreel.media.sampling import SamplingSpec
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.alignment import align
 from textreel.recipes.answering import answer_exam
 from textreel.recipes.demo_files import save_demo
@@ -169,7 +169,7 @@ def _tick(show: Show, phase: str, done: int, total: int) -> None:
     show(phase, done, total, "")
 
 
-def validation_exam(settings: DemoSettings, encoder: DualEncoder, num_frames: int) -> ExamFeatures:
+def validation_exam(settings: DemoSettings, encoder: TextEncoder, num_frames: int) -> ExamFeatures:
     """Draw an exam of validation scenes, its pictures drawn in memory."""
     exam = draw_exam(
         settings.seed, part="validation", num_scenes=1, per_kind=settings.validation_per_kind
@@ -181,7 +181,7 @@ def validation_exam(settings: DemoSettings, encoder: DualEncoder, num_frames: in
 def _train(
     recipe: AlignRecipe,
     out: Path,
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     validation: ExamFeatures,
     settings: DemoSettings,
     clock: Clock,
@@ -217,7 +217,7 @@ def _train(
 
 
 def _film_and_watch(
-    out: Path, exam: Exam, encoder: DualEncoder, num_frames: int, clock: Clock, show: Show
+    out: Path, exam: Exam, encoder: TextEncoder, num_frames: int, clock: Clock, show: Show
 ) -> ExamFeatures:
     """Write the exam as mp4 files, then look at nothing but the files."""
     sampling = SamplingSpec(num_frames=num_frames)
@@ -250,13 +250,13 @@ def _watcher(
 
 
 def _report(show: Show, phase: str, progress: Progress) -> None:
-    parts = [f"loss {progress.loss:.2f}"] if progress.step else []
+    parts = [] if math.isnan(progress.loss) else [f"loss {progress.loss:.2f}"]
     if "validation" in progress.evaluation:
         parts.append(f"validation accuracy {progress.evaluation['validation']:.2f}")
     show(phase, progress.step, progress.steps, ", ".join(parts))
 
 
-def world_memory(settings: DemoSettings, encoder: DualEncoder) -> Memory:
+def world_memory(settings: DemoSettings, encoder: TextEncoder) -> Memory:
     """Build the bridge's memory from captions of scenes of the world's memory part."""
     videos = list(draw_textual_videos(settings.memory_videos, settings.seed, part="memory"))
     found = encode_textual_videos(videos, encoder, mode="caption", window=len(videos))

@@ -37,6 +37,8 @@ def save_recipe_run(
     """Write a run that `ask` and `load` take, with the recipe that repeats it."""
     settings = RunSettings(
         encoder=recipe.encoder,
+        weights=recipe.encoder_weights,
+        tokenizer=recipe.encoder_tokenizer,
         template=TEMPLATES[recipe.template],
         sampling=SamplingSpec(num_frames=recipe.num_frames),
         bridge=bridge,

@@ -15,7 +15,7 @@ from textreel.media.decode import read_clip
 from textreel.media.sampling import SamplingSpec
 from textreel.media.write import write_clip
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.answering import ExamItem
 from textreel.synth.world.captions import frame_caption
 from textreel.synth.world.exam import Exam
@@ -80,7 +80,7 @@ def rendered(scene: Scene, num_frames: int) -> Clip:
 
 
 def look_at_exam(
-    exam: Exam, pictures: Mapping[str, Features], encoder: DualEncoder, *, num_frames: int
+    exam: Exam, pictures: Mapping[str, Features], encoder: TextEncoder, *, num_frames: int
 ) -> ExamFeatures:
     """Add true captions and their features to the features of an exam's pictures."""
     captions = {scene.id: true_captions(scene, num_frames) for scene in exam.scenes}
@@ -98,7 +98,7 @@ def look_at_exam(
 
 
 def rendered_features(
-    scenes: Sequence[Scene], encoder: DualEncoder, *, num_frames: int
+    scenes: Sequence[Scene], encoder: TextEncoder, *, num_frames: int
 ) -> dict[str, Features]:
     """Encode scenes drawn in memory; for validation."""
     clips = ((scene.id, rendered(scene, num_frames)) for scene in scenes)
@@ -125,7 +125,7 @@ def write_videos(scenes: Sequence[Scene], folder: Path, *, tick: Tick) -> dict[s
 
 
 def read_features(
-    paths: Mapping[str, Path], encoder: DualEncoder, sampling: SamplingSpec, *, tick: Tick
+    paths: Mapping[str, Path], encoder: TextEncoder, sampling: SamplingSpec, *, tick: Tick
 ) -> dict[str, Features]:
     """Decode every file, and encode its frames with the picture tower; a window at a time."""
 

@@ -11,7 +11,7 @@ from textreel.evaluate.choices import SystemScores, chance, macro, score_system
 from textreel.evaluate.rows import ChoiceRow
 from textreel.models.batch import Features
 from textreel.models.bridges import Identity, MeanShift, Memory
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.answering import ExamItem, answer_exam
 from textreel.recipes.demo_media import ExamFeatures, last_frame_only
 from textreel.recipes.prepare import Learner
@@ -54,7 +54,7 @@ class ChosenBridge:
 
 
 def make_bridges(
-    encoder: DualEncoder, memory: Tensor
+    encoder: TextEncoder, memory: Tensor
 ) -> list[tuple[str, BridgeSettings, nn.Module]]:
     """Make every bridge that is compared: (name, settings, module)."""
     made: list[tuple[str, BridgeSettings, nn.Module]] = [("none", BridgeSettings(), Identity())]
@@ -96,7 +96,7 @@ def answer_all(
     sighted: Learner,
     blind: Learner,
     reader: Learner,
-    encoder: DualEncoder,
+    encoder: TextEncoder,
     bridges: tuple[ChosenBridge, Mapping[str, nn.Module]],
 ) -> dict[str, list[ChoiceRow]]:
     """Let every system answer; see `NOTES` for what each is."""
@@ -121,7 +121,7 @@ def answer_all(
 
 
 def answer_by_similarity(
-    items: Sequence[ExamItem], features: Mapping[str, Features], encoder: DualEncoder
+    items: Sequence[ExamItem], features: Mapping[str, Features], encoder: TextEncoder
 ) -> list[ChoiceRow]:
     """Choose the option whose text is nearest to the mean of the frame vectors."""
     words = sorted({option for item in items for option in item.question.options})

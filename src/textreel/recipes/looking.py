@@ -23,18 +23,19 @@ from textreel.features.memory import build_memory
 from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
 from textreel.models.bridges import Identity, MeanShift, Memory
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.answering import ExamItem, answer_exam
 from textreel.recipes.clips import world_pictures
+from textreel.recipes.crossing import bridge_of, recipe_memory
 from textreel.recipes.demo_media import (
     exam_items,
     frame_times,
     true_captions,
 )
-from textreel.recipes.prepare import Learner
+from textreel.recipes.prepare import Learner, centred
 from textreel.recipes.recipe import WORLD_SECONDS, AlignRecipe
 from textreel.recipes.study import Look, Study
-from textreel.recipes.training import centred
+from textreel.serve.bridging import memory_bridge
 from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.long_questions import LONG_TYPES, ask_long
 from textreel.synth.world.questions import QUESTION_TYPES
@@ -54,7 +55,7 @@ class Examiner:
         store: folder where the features of drawn frames are kept, for the next call too.
     """
 
-    def __init__(self, study: Study, encoder: DualEncoder, *, store: Path) -> None:
+    def __init__(self, study: Study, encoder: TextEncoder, *, store: Path) -> None:
         self.study, self.encoder, self.store = study, encoder, store
         self.wide = cache(lambda: WideGap(encoder.dim))
         self.exam = cache(self._exam)
@@ -136,7 +137,8 @@ class Examiner:
 
     def _bridge(self, recipe: AlignRecipe, look: Look) -> nn.Module:
         if look.bridge == "own":
-            return Identity()
+            memory = recipe_memory(recipe, self.encoder)
+            return memory_bridge(memory, bridge_of(recipe)) if memory else Identity()
         if look.bridge == "memory":
             rows = self.memory(look.memory_videos, look.make_up).float()
             rows = self.wide().texts(rows) if recipe.wide_gap else normalize(rows, dim=-1)

@@ -5,26 +5,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch.nn.functional import normalize
 
 from textreel.data.collate import Collator
 from textreel.data.templates import TEMPLATES
-from textreel.data.textual_jsonl import read_videos
 from textreel.data.textual_video import TextualVideo
-from textreel.data.textvid import read_textvid
 from textreel.features.encode_store import fill_textual, textual_fingerprint
 from textreel.features.store import FeatureStore
-from textreel.features.thin import thin, thin_words
+from textreel.features.thin import thin, thin_video
 from textreel.models.adapters import AdapterKind
 from textreel.models.batch import Batch, Features
 from textreel.models.config import TrackLMConfig
 from textreel.models.connectors import ConnectorConfig
 from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
-from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.open_encoder import TextEncoder, open_text_encoder
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
 from textreel.recipes.alignment import FrameCaptions, alignment_data, caption_data
 from textreel.recipes.head_start import fit_head_start, object_words
 from textreel.recipes.recipe import AlignRecipe, RecipeError, data_path, is_world, world_count
+from textreel.synth.check.report import read_any
 from textreel.synth.world.textual import draw_textual_videos
 from textreel.train.contracts import TrainingData
 from textreel.train.staged import StagedData, StartedData
@@ -61,21 +61,36 @@ def read_data(recipe: AlignRecipe) -> list[TextualVideo]:
             count, recipe.seed, num_frames=recipe.text_frames, seconds=recipe.seconds
         )
         return list(drawn)
-    path = data_path(recipe.data)
-    read = read_textvid if path.suffix == ".json" else read_videos
-    videos = list(read(path))
+    return read_videos_of(recipe.data)
+
+
+def read_videos_of(data: str, *, field: str = "data") -> list[TextualVideo]:
+    """Read textual videos, whoever wrote them: see `read_any`.
+
+    Args:
+        data: the path.
+        field: of the recipe, for messages.
+
+    Raises:
+        RecipeError: nothing there, or no videos in it.
+    """
+    videos = list(read_any(data_path(data, field=field)))
     if not videos:
-        raise RecipeError(f"data={recipe.data!r}: no textual videos in it")
+        raise RecipeError(f"{field}={data!r}: no textual videos in it")
     return videos
 
 
-def open_encoder(recipe: AlignRecipe) -> DualEncoder:
-    """Load the recipe's encoder."""
-    return load_encoder(locate(recipe.encoder))
+def open_encoder(recipe: AlignRecipe) -> TextEncoder:
+    """Load the recipe's encoder: its text side, and its pictures or sounds."""
+    return open_text_encoder(
+        locate(recipe.encoder),
+        weights=recipe.encoder_weights,
+        tokenizer=recipe.encoder_tokenizer,
+    )
 
 
 def encode_data(
-    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
+    recipe: AlignRecipe, videos: Sequence[TextualVideo], encoder: TextEncoder, store: Path
 ) -> list[Features]:
     """Encode the text frames of `videos` into a feature store, and read them back, thinned.
 
@@ -93,8 +108,26 @@ def encode_data(
     return [thin(features, wanted=recipe.num_frames) for features in found]
 
 
+def centred(features: Sequence[Features], encoder: TextEncoder) -> list[Features]:
+    """Subtract the mean of each one's modality, and bring the vectors to unit length again.
+
+    Raises:
+        RecipeError: the encoder has no stored means.
+    """
+    if encoder.statistics is None:
+        raise RecipeError(
+            f"centred: the encoder {encoder.name} has no stored means",
+            hint="measure and store them beside the encoder",
+        )
+    means = {"text": encoder.statistics.text_mean, "image": encoder.statistics.image_mean}
+    return [
+        replace(f, values=normalize(f.values.float() - means[f.modality], dim=-1).half())
+        for f in features
+    ]
+
+
 def build_learner(
-    recipe: AlignRecipe, encoder: DualEncoder, *, adapter: AdapterKind | None = None
+    recipe: AlignRecipe, encoder: TextEncoder, *, adapter: AdapterKind | None = None
 ) -> Learner:
     """Build the recipe's model around a freshly loaded decoder.
 
@@ -206,7 +239,7 @@ def started(
 
 def _as_read(recipe: AlignRecipe, videos: Sequence[TextualVideo]) -> list[TextualVideo]:
     """Return the videos with those frames only that they have features of."""
-    return [thin_words(video, wanted=recipe.num_frames) for video in videos]
+    return [thin_video(video, wanted=recipe.num_frames) for video in videos]
 
 
 def quarter(recipe: AlignRecipe) -> AlignRecipe:

@@ -53,19 +53,47 @@ class ConnectorShape:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """Questions asked before the first step, every `train.evaluate_every` steps and at the end.
+
+    Pictures and sounds pass the bridge by which the run answers; text frames pass none.
+
+    Attributes:
+        data: `world:N` for N questions of each type about drawn scenes of the validation part, or a
+            file of textual videos or of clips' questions. Empty: nothing is asked.
+        features: for clips of a file: the store with the features of their pictures or sounds.
+            Empty: the file's text frames are read.
+    """
+
+    data: str = ""
+    features: str = ""
+
+    def __post_init__(self) -> None:
+        if self.features and (not self.data or is_world(self.data)):
+            raise RecipeError(
+                f"validation.features={self.features!r} has no effect on "
+                f"validation.data={self.data!r}",
+                hint="set validation.data to the file with the questions about these clips",
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AlignRecipe:
     """An alignment of a frozen decoder on textual videos.
 
     Attributes:
         name: of the recipe.
         decoder: directory, Hugging Face id, or `embedded:tiny/decoder`.
-        encoder: directory, Hugging Face id, or `embedded:tiny/towers`.
+        encoder: directory, Hugging Face id, `embedded:tiny/towers`, or a published encoder's name.
+            One of sounds (CLAP, `imagebind-audio`) makes a run that answers about what is heard.
+        encoder_weights: files of a published encoder, such as `imagebind_huge.pth`.
+        encoder_tokenizer: CLIP's, with which ImageBind reads texts: directory or Hugging Face id.
         kind: `align`, on text only; `finetune`, on picture features of real clips, without a
             bridge, from an aligned run; `baseline`, the same from the raw decoder.
         start: for `finetune`, the aligned run: a folder, or `tiny` for the one in the package.
         data: `world:N` for N videos of the world's grammar (textual ones, or drawn ones for
-            `finetune` and `baseline`), or the path of a TextVid JSON or of textual videos as JSON
-            lines (of clips, their questions).
+            `finetune` and `baseline`), or the path of a TextVid JSON, of textual videos as JSON
+            lines (of clips, their questions), or of the folder that `synth textvid` left.
         features: for clips of a file: the store with their picture features.
         data_fraction: share of the videos that are used, a random subset drawn with `seed`.
         equal: what stays equal under a `data_fraction`: the `steps`, or the `epochs`.
@@ -81,6 +109,11 @@ class AlignRecipe:
         gated: for `adapter="gated"`.
         mix: the tasks.
         head_start: fit the connector to words before the first step; None by default, as published.
+        memory: file of `textreel memory build`, over which pictures and sounds cross to text: in
+            validation, and when the run, which keeps it, answers. Empty: none.
+        memory_temperature: of its softmax (published: 0.01).
+        memory_top_k: only its nearest rows; None: all.
+        validation: what is asked while training; nothing by default.
         centred: subtract the towers' stored mean of its modality from every feature, in training
             and when the run answers; the run crosses by the bridge `centre`.
         wide_gap: move texts and pictures apart before anything else (`features.wide_gap`); for
@@ -95,6 +128,8 @@ class AlignRecipe:
     encoder: str
     data: str
     train: TrainConfig
+    encoder_weights: tuple[str, ...] = ()
+    encoder_tokenizer: str = ""
     kind: Literal["align", "finetune", "baseline"] = "align"
     start: str = ""
     features: str = ""
@@ -112,6 +147,10 @@ class AlignRecipe:
     gated: GatedConfig = field(default_factory=GatedConfig)
     mix: TaskMix = field(default_factory=TaskMix)
     head_start: HeadStart | None = None
+    memory: str = ""
+    memory_temperature: float = 0.01
+    memory_top_k: int | None = None
+    validation: Validation = field(default_factory=Validation)
     centred: bool = False
     wide_gap: bool = False
     captions: FrameCaptions = field(default_factory=FrameCaptions)
@@ -125,6 +164,7 @@ class AlignRecipe:
         if self.num_frames < 1:
             raise RecipeError(f"num_frames={self.num_frames} must be at least 1")
         self._check_data()
+        self._check_memory()
         slots = self.connector.max_frames
         if self.connector.temporal == "table" and self.num_frames > slots:
             raise RecipeError(
@@ -156,6 +196,20 @@ class AlignRecipe:
             raise RecipeError("head_start: real clips come without lines about their objects")
         if self.kind != "align" and self.captions.share:
             raise RecipeError("captions.share: real clips come without captions of their frames")
+
+    def _check_memory(self) -> None:
+        """Refuse a memory where another bridge is crossed or none is, and settings of none."""
+        if not self.memory and (self.memory_temperature, self.memory_top_k) != (0.01, None):
+            raise RecipeError("memory_temperature and memory_top_k have no effect without a memory")
+        if self.memory and self.kind != "align":
+            raise RecipeError(
+                f"memory={self.memory!r}: a {self.kind} learns from features as they are, without "
+                "a bridge"
+            )
+        if self.memory and self.centred:
+            raise RecipeError("memory and centred: a run crosses by one bridge")
+        if self.wide_gap and (self.memory or self.validation.data):
+            raise RecipeError("wide_gap is for studies, whose looks say what is asked and crossed")
 
     @property
     def schedule(self) -> TrainConfig:
@@ -281,16 +335,21 @@ def world_count(data: str) -> int:
     return int(number)
 
 
-def data_path(data: str) -> Path:
-    """Return the file of textual videos.
+def data_path(data: str, *, field: str = "data") -> Path:
+    """Return the file of textual videos, or a folder of such files.
+
+    Args:
+        data: its path.
+        field: of the recipe, for messages.
 
     Raises:
         RecipeError: it is not there.
     """
     path = Path(data)
-    if not path.is_file():
+    if not path.exists():
         raise RecipeError(
-            f"data={data!r}: no such file",
-            hint=f"give a TextVid JSON, textual videos as JSON lines, or {WORLD}3000",
+            f"{field}={data!r}: no such file or folder",
+            hint=f"give a TextVid JSON, textual videos as JSON lines, what "
+            f"`textreel synth textvid` left, or {WORLD}3000",
         )
     return path

@@ -9,7 +9,7 @@ from typing import Any
 from textreel.data.files import fingerprint, write_atomic
 from textreel.data.journal import Journal
 from textreel.models.checkpoint import load_tensors
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
 from textreel.recipes.recipe import AlignRecipe, with_settings
@@ -98,7 +98,7 @@ class _CellJob:
         result = run_recipe(self.recipe, self.out / self.key, show=told, store=store)
         self.journal.record(self.key, {"loss": result.loss, "steps": result.steps})
 
-    def look(self, encoder: DualEncoder, examiner: Examiner) -> dict[str, Any]:
+    def look(self, encoder: TextEncoder, examiner: Examiner) -> dict[str, Any]:
         """Return what every look of the cell found; those that were killed are taken now."""
         keys = {look.name: f"{self.key}: {look.name}" for look in self.cell.looks}
         if missing := [look for look in self.cell.looks if keys[look.name] not in self.journal]:

@@ -1,23 +1,24 @@
 """`run_recipe`: textual videos in, a run that answers out."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from torch.nn.functional import normalize
-
 from textreel.data.textual_video import TextualVideo
+from textreel.features.thin import thin_video
 from textreel.features.wide_gap import WideGap
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.alignment import align
 from textreel.recipes.clips import clip_samples
+from textreel.recipes.crossing import bridge_of, keep_memory, make_crossing
 from textreel.recipes.demo_files import save_recipe_run
 from textreel.recipes.prepare import (
     build_data,
     build_learner,
+    centred,
     encode_data,
     open_encoder,
     read_data,
@@ -32,7 +33,7 @@ from textreel.recipes.recipe import (
 )
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import RECIPES
-from textreel.serve.run_files import BridgeSettings
+from textreel.recipes.validating import VALIDATION, validation_of, watcher
 from textreel.train.contracts import Progress
 from textreel.train.result import TrainResult
 
@@ -70,7 +71,8 @@ def run_recipe(
 ) -> TrainResult:
     """Align a decoder as a recipe says, and write a run; safe to kill and to call again.
 
-    The run crosses no bridge: `textreel demo` shows how one is chosen.
+    The run crosses over the recipe's memory, in validation too; without one it crosses no bridge
+    (`textreel demo` shows how one is chosen).
 
     Args:
         recipe: everything.
@@ -80,7 +82,10 @@ def run_recipe(
         store: where features go; None: into the run's folder.
     """
     encoder = open_encoder(recipe)
+    memory = keep_memory(recipe, encoder, out)
+    questions = validation_of(recipe, encoder)
     videos, features = load_samples(recipe, encoder, store or out / "features", show=show)
+    bridge = make_crossing(recipe, encoder, out)
     learner = build_learner(recipe, encoder)
     if recipe.start:
         start_from(recipe.start, learner.model)
@@ -88,19 +93,35 @@ def run_recipe(
     data = started(recipe, data, learner, videos, features)
 
     def report(progress: Progress) -> None:
-        note = f"loss {progress.loss:.3f}" if progress.step else ""
-        show(recipe.kind, progress.step, progress.steps, note)
+        show(recipe.kind, progress.step, progress.steps, describe(progress))
 
-    result = align(learner.model, data, recipe.schedule, out, progress=report, inexact=inexact)
-    bridge = BridgeSettings(name="centre" if recipe.centred else "none")
-    save_recipe_run(out, learner.model, recipe, bridge=bridge, memory=None)
+    result = align(
+        learner.model,
+        data,
+        recipe.schedule,
+        out,
+        evaluate=None if questions is None else watcher(learner, questions, bridge),
+        progress=report,
+        inexact=inexact,
+    )
+    save_recipe_run(out, learner.model, recipe, bridge=bridge_of(recipe), memory=memory)
     return result
 
 
+def describe(progress: Progress) -> str:
+    """Say the loss, where an update was just made, and the latest validation of a run."""
+    parts = [] if math.isnan(progress.loss) else [f"loss {progress.loss:.3f}"]
+    if VALIDATION in progress.evaluation:
+        parts.append(f"validation accuracy {progress.evaluation[VALIDATION]:.3f}")
+    return ", ".join(parts)
+
+
 def load_samples(
-    recipe: AlignRecipe, encoder: DualEncoder, store: Path, *, show: Show = lambda *_: None
+    recipe: AlignRecipe, encoder: TextEncoder, store: Path, *, show: Show = lambda *_: None
 ) -> tuple[list[TextualVideo], list[Features]]:
     """Return the recipe's videos, or its fraction of them, and one `Features` for each.
+
+    Textual videos have the frames that their features have: those that are read.
 
     Args:
         recipe: data, and how much of it.
@@ -117,6 +138,7 @@ def load_samples(
         videos, features = clip_samples(recipe, videos, encoder, store)
     else:
         features = encode_data(recipe, videos, encoder, store)
+        videos = [thin_video(video, wanted=recipe.num_frames) for video in videos]
     show("encode", 1, 1, f"{sum(len(f.values) for f in features)} {'' if clips else 'text '}frames")
     if recipe.centred:
         features = centred(features, encoder)
@@ -125,24 +147,6 @@ def load_samples(
         features = [wide.move(v.id, f) for v, f in zip(videos, features, strict=True)]
     kept = random_subset(len(videos), fraction=recipe.data_fraction, seed=recipe.seed)
     return [videos[i] for i in kept], [features[i] for i in kept]
-
-
-def centred(features: Sequence[Features], encoder: DualEncoder) -> list[Features]:
-    """Subtract the mean of each one's modality, and bring the vectors to unit length again.
-
-    Raises:
-        RecipeError: the encoder has no stored means.
-    """
-    if encoder.statistics is None:
-        raise RecipeError(
-            f"centred: the encoder {encoder.name} has no stored means",
-            hint="measure and store them beside the encoder",
-        )
-    means = {"text": encoder.statistics.text_mean, "image": encoder.statistics.image_mean}
-    return [
-        replace(f, values=normalize(f.values.float() - means[f.modality], dim=-1).half())
-        for f in features
-    ]
 
 
 def random_subset(count: int, *, fraction: float, seed: int) -> list[int]:

@@ -5,16 +5,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from textreel.features.memory import load_memory
+from textreel.features.memory import Memory, load_memory
 from textreel.models import bridges
 from textreel.models.encoder_statistics import EncoderStatistics
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.serve.errors import RunError
 from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
 
 
 def make_bridge(
-    settings: BridgeSettings, *, encoder: DualEncoder, run: Path, checked: bool = True
+    settings: BridgeSettings, *, encoder: TextEncoder, run: Path, checked: bool = True
 ) -> nn.Module:
     """Build the bridge of a run.
 
@@ -39,15 +39,24 @@ def make_bridge(
                 hint="Copy the file with the run, or build it again with its recipe.",
             )
         found = load_memory(path, revision=encoder.revision if checked else None)
-        vectors = found.vectors.to(getattr(torch, settings.dtype))
-        return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
+        return memory_bridge(found, settings)
     statistics = _statistics(encoder, run)
     if settings.name == "centre":
         return bridges.Centre(statistics.image_mean)
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
 
 
-def make_text_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Path) -> nn.Module:
+def memory_bridge(memory: Memory, settings: BridgeSettings) -> bridges.Memory:
+    """Build the bridge over a memory.
+
+    Raises:
+        ModelConfigError, BridgeError: see `bridges.Memory`.
+    """
+    vectors = memory.vectors.to(getattr(torch, settings.dtype))
+    return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
+
+
+def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Path) -> nn.Module:
     """Build what stories pass: nothing, unless the model was trained on centred text.
 
     Errors as `make_bridge`.
@@ -57,7 +66,7 @@ def make_text_bridge(settings: BridgeSettings, *, encoder: DualEncoder, run: Pat
     return bridges.Centre(_statistics(encoder, run).text_mean)
 
 
-def _statistics(encoder: DualEncoder, run: Path) -> EncoderStatistics:
+def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:
     if encoder.statistics is None:
         raise RunError(
             f"{run} needs the means of both towers, but the encoder {encoder.name} has no stored "

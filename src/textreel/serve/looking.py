@@ -1,23 +1,34 @@
 """Looking: from whatever shows something to features that the decoder can read.
 
 a video file  --read_clip-->  Clip  --picture tower-->  Features (image)
+              --read_clip-->  sound --sound tower---->  Features (sound), where the encoder hears
 a story .txt  --one frame a line-->  --text tower-->    Features (text)
 Features      made before, by the same encoder          as they are
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from textreel.data.textual_video import TextualVideo
-from textreel.features.encode import encode_clips, encode_textual_videos
+from textreel.features.encode import (
+    encode_clips,
+    encode_textual_videos,
+    encode_together,
+    prepare_sound,
+)
+from textreel.features.thin import thin
+from textreel.features.towers import ClipTower, ImageBindTower, SoundTower, as_tower
 from textreel.media.clip import Clip, SoundStatus
 from textreel.media.decode import decode_clip
+from textreel.media.resample import resample
 from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
-from textreel.models.encoders import DualEncoder
 from textreel.models.image_mllm.pictures import Pictures
+from textreel.models.imagebind_encoder import ImageBindEncoder
+from textreel.models.open_encoder import TextEncoder
 from textreel.serve.errors import EncoderMismatchError, NothingToSeeError
 from textreel.serve.story import is_story, read_story
 from textreel.serve.words import unknown_words
@@ -29,14 +40,14 @@ class Seen:
 
     Attributes:
         source: its name, for messages and answers.
-        features: (T, 1, F); modality `image` for a video, `text` for a story; None where an
-            image-LLM looks at the frames themselves.
+        features: (T, 1, F); modality `image` for a video (`sound` where the encoder hears), `text`
+            for a story; None where an image-LLM looks at the frames themselves.
         pictures: what an image-LLM takes of the frames, or None.
         sound_status: what became of its sound.
-        clip: the frames that were looked at; None for a story and for ready features.
+        clip: the frames that were looked at; None for a story, a sound and for ready features.
         unknown_words: words of a story that the text tower does not know.
         notes: what the reader of an answer should know about the looking.
-        frame_times_s: the times of the frames, in seconds.
+        frame_times_s: the times of the frames, or of the middles of pieces of sound, in seconds.
     """
 
     source: str
@@ -58,17 +69,18 @@ Video = str | Path | Clip | TextualVideo | Features | Seen
 """What a question can be about."""
 
 
-def look(video: Video, *, encoder: DualEncoder, sampling: SamplingSpec) -> Seen:
+def look(video: Video, *, encoder: TextEncoder, sampling: SamplingSpec) -> Seen:
     """Return the features of a video, a story, or something looked at before.
 
     Args:
         video: a media file's path, or a story's (`.txt`); a clip or a textual video; features made
             by `encoder`.
         encoder: the run's.
-        sampling: which frames of a file are looked at.
+        sampling: which frames of a file are looked at, or how many pieces of its sound heard.
 
     Raises:
-        MediaError: the file cannot be read as video; its kinds name the cause.
+        MediaError: the file cannot be read as video, or has no sound to hear; its kinds name the
+            cause.
         StoryError: the text holds no frames.
         NothingToSeeError: the file has sound but no picture.
         EncoderMismatchError: features of another encoder.
@@ -90,13 +102,15 @@ def look(video: Video, *, encoder: DualEncoder, sampling: SamplingSpec) -> Seen:
         video = read_story(video)
     if isinstance(video, TextualVideo):
         return _read(video, encoder)
+    if isinstance(tower := sense_of(encoder, sampling), SoundTower):
+        return _listen(video, tower, sampling)
     if isinstance(video, Clip):
         return _watch(video, encoder, wanted=None)
     decoded = decode_clip(video, sampling)
     return _watch(decoded.clip, encoder, wanted=sampling.num_frames, notes=decoded.notes)
 
 
-def check_revision(name: str, revision: str, *, encoder: DualEncoder, what: str) -> None:
+def check_revision(name: str, revision: str, *, encoder: TextEncoder, what: str) -> None:
     """Refuse features, or a run trained on features, of another encoder.
 
     Raises:
@@ -111,8 +125,53 @@ def check_revision(name: str, revision: str, *, encoder: DualEncoder, what: str)
         )
 
 
+def sense_of(encoder: TextEncoder, sampling: SamplingSpec) -> ClipTower:
+    """Return the tower that a run's videos go through.
+
+    Args:
+        encoder: the run's.
+        sampling: its number of frames is that of ImageBind's pieces of sound.
+    """
+    if isinstance(encoder, ImageBindEncoder) and encoder.hears and sampling.num_frames:
+        return ImageBindTower(encoder, clips=SoundClipSpec(num_clips=sampling.num_frames))
+    return as_tower(encoder)
+
+
+def _listen(video: str | Path | Clip, tower: SoundTower, sampling: SamplingSpec) -> Seen:
+    """Encode the sound of a file, or of a clip that brings one; of many windows some."""
+    notes: tuple[str, ...] = ()
+    start_s = 0.0
+    if not isinstance(video, Clip):
+        start_s = sampling.start_s or 0.0
+        spec = SamplingSpec(num_frames=1, start_s=sampling.start_s, end_s=sampling.end_s)
+        read = decode_clip(video, spec, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz)
+        video, notes = read.clip, read.notes
+    clip = _at_rate(video, tower)
+    prepared = prepare_sound(clip.source, clip, tower, start_s=start_s)
+    ((_, heard),) = encode_together([prepared], tower)
+    kept = heard if sampling.num_frames is None else thin(heard, wanted=sampling.num_frames)
+    if len(kept.values) < len(heard.values):
+        notes += (f"heard {len(kept.values)} of {len(heard.values)} pieces of its sound",)
+    return Seen(
+        source=clip.source,
+        features=kept,
+        sound_status=clip.sound_status,
+        notes=notes,
+        frame_times_s=tuple(kept.times_s.tolist()),
+    )
+
+
+def _at_rate(clip: Clip, tower: SoundTower) -> Clip:
+    """Return a clip with its sound as a tower wants it: at its rate, in one channel or in all."""
+    if clip.sound is None or clip.sound_rate_hz is None:
+        return clip
+    sound = clip.sound if tower.sound == "all" else clip.sound.mean(0, keepdims=True)
+    sound = resample(sound, clip.sound_rate_hz, tower.sound_rate_hz)
+    return replace(clip, sound=sound, sound_rate_hz=tower.sound_rate_hz)
+
+
 def _watch(
-    clip: Clip, encoder: DualEncoder, *, wanted: int | None, notes: tuple[str, ...] = ()
+    clip: Clip, encoder: TextEncoder, *, wanted: int | None, notes: tuple[str, ...] = ()
 ) -> Seen:
     check_frames(clip)
     (_, features), *_ = encode_clips([(clip.source, clip)], encoder)
@@ -146,7 +205,7 @@ def fewer_frames(clip: Clip, wanted: int | None) -> tuple[str, ...]:
     return (f"saw {len(clip.frames)} of {wanted} frames: the file shows no more",)
 
 
-def _read(story: TextualVideo, encoder: DualEncoder) -> Seen:
+def _read(story: TextualVideo, encoder: TextEncoder) -> Seen:
     (_, features), *_ = encode_textual_videos([story], encoder)
     path = encoder.path / "tokenizer.json"
     words: list[str] = []

@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
+
 from textreel.data.files import check_header, make_header, write_atomic
 from textreel.data.prompt import PromptTemplate
-from textreel.features.memory import Memory, save_memory
+from textreel.features.memory import Memory, load_memory, save_memory
 from textreel.media.sampling import SamplingSpec
 from textreel.models.decoder import EMBEDDED, locate
 from textreel.models.track_lm import TrackLM
@@ -77,7 +79,10 @@ class RunSettings:
 
     Attributes:
         encoder: where the encoder is: `embedded:` and a path below the package's assets, a folder
-            (a relative one is looked for in the run's folder first), or a Hugging Face id.
+            (a relative one is looked for in the run's folder first), a Hugging Face id, or the name
+            of a published encoder.
+        weights: the files of a published encoder; relative ones as above.
+        tokenizer: with which a published encoder reads texts; likewise, or a Hugging Face id.
         template: the words around video and question in training.
         sampling: which frames were looked at in evaluation.
         bridge: applied to frames of videos, never to stories.
@@ -88,6 +93,8 @@ class RunSettings:
     encoder: str
     template: PromptTemplate
     sampling: SamplingSpec
+    weights: tuple[str, ...] = ()
+    tokenizer: str = ""
     bridge: BridgeSettings = BridgeSettings()
     knows: str = ""
 
@@ -119,7 +126,7 @@ def save_run(
             hint="Build the memory with the model's own encoder.",
         )
     model.save_pretrained(run)
-    if memory is not None:
+    if memory is not None and not _holds(Path(run) / MEMORY_FILE, memory):
         save_memory(
             Path(run) / MEMORY_FILE,
             memory.vectors,
@@ -130,10 +137,22 @@ def save_run(
     save_settings(run, settings)
 
 
+def _holds(path: Path, memory: Memory) -> bool:
+    """Return whether a file is this memory already; its bytes then stay as they are."""
+    if not path.is_file():
+        return False
+    found = load_memory(path)
+    said = (found.encoder, found.revision, found.make_up)
+    return said == (memory.encoder, memory.revision, memory.make_up) and torch.equal(
+        found.vectors, memory.vectors
+    )
+
+
 def save_settings(run: str | Path, settings: RunSettings) -> None:
     """Write `run.json` and `sampling.json` into a run's folder, each atomically.
 
-    An encoder that is a folder is written relative to the run's, so that both can move together.
+    An encoder that is a folder or a file is written relative to the run's folder, so that both can
+    move together.
     """
     folder = Path(run)
     values = {
@@ -142,6 +161,10 @@ def save_settings(run: str | Path, settings: RunSettings) -> None:
         "template": asdict(settings.template),
         "knows": settings.knows,
     }
+    if settings.weights:
+        values["weights"] = [_portable(file, folder) for file in settings.weights]
+    if settings.tokenizer:
+        values["tokenizer"] = _portable(settings.tokenizer, folder)
     text = json.dumps(make_header(_KIND, **values), indent=2, ensure_ascii=False)
     write_atomic(folder / _SAMPLING_FILE, settings.sampling.to_json() + "\n")
     write_atomic(folder / _RUN_FILE, text + "\n")
@@ -160,10 +183,12 @@ def load_settings(run: str | Path) -> RunSettings:
     header = dict(check_header(_read_json(path), kind=_KIND, path=path))
     values = {k: v for k, v in header.items() if k not in ("format", "kind", "version")}
     wanted = {"encoder", "bridge", "template", "knows"}
-    if odd := sorted(values.keys() ^ wanted):
+    if odd := sorted((values.keys() ^ wanted) - {"weights", "tokenizer"}):
         raise RunError(f"{path}: missing or unknown fields: {', '.join(odd)}")
     return RunSettings(
         encoder=values["encoder"],
+        weights=tuple(values.get("weights", ())),
+        tokenizer=values.get("tokenizer", ""),
         template=PromptTemplate(**_known(values["template"], PromptTemplate, path)),
         bridge=BridgeSettings(**_known(values["bridge"], BridgeSettings, path)),
         sampling=SamplingSpec.from_json((folder / _SAMPLING_FILE).read_text(encoding="utf-8")),
@@ -244,7 +269,7 @@ def find_run(run: str | Path) -> Path:
 
 
 def _portable(encoder: str, run: Path) -> str:
-    if not Path(encoder).is_dir():
+    if not Path(encoder).exists():
         return encoder
     return os.path.relpath(Path(encoder).resolve(), run.resolve()).replace(os.sep, "/")
 

@@ -17,10 +17,10 @@ from textreel.data.templates import as_published
 from textreel.models import bridges
 from textreel.models.answer import Answer
 from textreel.models.batch import Batch, Features
-from textreel.models.decoder import locate, max_positions
-from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.decoder import beside, locate, max_positions
 from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling
+from textreel.models.open_encoder import TextEncoder, open_text_encoder
 from textreel.models.scoring import OptionScores
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
@@ -61,7 +61,7 @@ class TrackReader:
         encoder: the encoder whose features it was trained on.
         tokenizer: the decoder's.
         settings: template, sampling, bridge and limits of the run.
-        bridge: what features of pictures pass; `settings.bridge`, made.
+        bridge: what features of pictures or sounds pass; `settings.bridge`, made.
         text_bridge: what stories pass; None: nothing.
         name: the run's name, for messages.
     """
@@ -72,7 +72,7 @@ class TrackReader:
         self,
         model: TrackLM,
         *,
-        encoder: DualEncoder,
+        encoder: TextEncoder,
         tokenizer: TextTokenizer,
         settings: RunSettings,
         bridge: nn.Module,
@@ -91,7 +91,11 @@ class TrackReader:
             model.num_soft_tokens,
             max_tokens=self.limit or UNLIMITED,
         )
-        self._bridges = {"image": bridge, "text": text_bridge or bridges.Identity()}
+        self._bridges = {
+            "image": bridge,
+            "sound": bridge,
+            "text": text_bridge or bridges.Identity(),
+        }
 
     @property
     def device(self) -> torch.device:
@@ -256,7 +260,12 @@ def load_track_reader(run: str | Path, *, device: torch.device | str = "cpu") ->
     folder = find_run(run)
     settings = load_settings(folder)
     model = TrackLM.from_pretrained(folder)
-    encoder = load_encoder(locate(settings.encoder, base=folder), device=device)
+    encoder = open_text_encoder(
+        locate(settings.encoder, base=folder),
+        weights=[beside(file, folder) for file in settings.weights],
+        tokenizer=beside(settings.tokenizer, folder) if settings.tokenizer else None,
+        device=device,
+    )
     config = model.config
     known = bool(config.encoder_revision) or config.published is None
     if known:

@@ -14,6 +14,7 @@ from textreel.synth.check.findings import CheckError
 from textreel.synth.check.letters import LetterBalance, count_letters, letter_excess
 from textreel.synth.check.near import NearDuplicates
 from textreel.synth.check.overlap import BenchmarkQuestions
+from textreel.synth.check.words import units
 
 LONG_QUESTION = "what does the woman in the blue coat do after she closes the door"
 
@@ -156,3 +157,23 @@ def test_the_blind_prompt_is_question_and_lettered_options_alone() -> None:
     assert blind_prompt(question()).startswith(
         "Which thing?\nA. the bowl\nB. the rope\nC. the drum\nD. the kite\n\nGuess."
     )
+
+
+def test_near_duplicates_of_a_script_without_spaces_are_found() -> None:
+    frames = [f"一个女人在厨房里拿起第{c}个木碗然后把它放在桌子上。" for c in "甲乙丙丁戊己"]
+    near = NearDuplicates(similarity=0.8)
+    assert near.find_or_add("first", "\n".join(frames)) == ""
+    changed = "\n".join([*frames[:5], frames[5].replace("木碗", "杯子")])
+    assert near.find_or_add("again", changed) == "first"
+    assert near.find_or_add("other", "两只猫在花园里追逐一只红色的蝴蝶太阳慢慢落下。") == ""
+
+
+def test_words_of_mixed_scripts_are_told_apart() -> None:
+    assert units("Er sägt 木板 2x.") == ["er", "sägt", "木", "板", "2x"]
+    assert units("plain words") == ["plain", "words"] and units("안녕 친구") == ["안녕", "친구"]
+
+
+def test_a_benchmark_file_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text("[" * 100_000)
+    with pytest.raises(CheckError, match="cannot be read"):
+        BenchmarkQuestions(share=0.8).add_file(tmp_path / "b.jsonl")

@@ -119,3 +119,30 @@ def test_the_schema_asks_for_every_field_and_no_other() -> None:
     assert ANSWER_SCHEMA["additionalProperties"] is False
     assert ANSWER_SCHEMA["required"] == ["topic", "frames", "caption", "questions"]
     assert set(ANSWER_SCHEMA["$defs"]) == {"_Frame", "_Object", "_Question"}
+
+
+def test_letters_of_other_alphabets_are_no_answers() -> None:
+    for sign in (
+        "\N{KELVIN SIGN}",
+        "\N{LATIN SMALL LETTER LONG S}",
+        "\N{LATIN SMALL LETTER DOTLESS I}",
+    ):
+        fault = read(answer(answer=sign))
+        assert isinstance(fault, AnswerFault) and "is none of its 4 options" in fault.message
+    assert read(answer(answer="Option b")).questions[0].answer == 1
+    assert read(answer(answer="OPTION (C)")).questions[0].answer == 2
+
+
+def test_a_time_that_is_no_number_is_a_fault() -> None:
+    frame = {"caption": "A man saws.", "time_s": float("inf")}
+    fault = read(answer(frames=[frame]))
+    assert isinstance(fault, AnswerFault) and fault.message == "times_s: not finite"
+
+
+def test_a_topic_without_spaces_is_recognised_though_a_letter_differs() -> None:
+    topic = make_topic("一个男人在厨房里锯木板", kind="line", source="t.txt")
+    said = answer(topic="一个男人在厨房锯木板。")
+    assert isinstance(read_answer(json.dumps(said), topic=topic, origin=ORIGIN), TextualVideo)
+    other = answer(topic="两只猫坐着")
+    fault = read_answer(json.dumps(other), topic=topic, origin=ORIGIN)
+    assert isinstance(fault, AnswerFault) and fault.code == "other-topic"

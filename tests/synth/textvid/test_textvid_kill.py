@@ -13,6 +13,9 @@ from tests.synth.textvid.kill_textvid import IN_FLIGHT, TOPICS, make_script
 from textreel.data.textual_jsonl import read_videos
 
 KILLS, SEED = 50, 11
+AWAKE_S = 0.1
+"""No answer that arrived longer than this before a kill is asked for again. Counted without the
+time in which the client stood in the processor's queue: on a busy machine it can be no quicker."""
 OUTPUT = ("videos/videos-00000.jsonl", "textvid.json", "quarantine.jsonl", "report.json")
 OUTPUT += ("README.md", "figures.png")
 
@@ -61,10 +64,20 @@ def test_fifty_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
     never = {topic for topic, fault in faults.items() if fault in NEVER_ANSWERED}
     assert len(answered) == TOPICS - len(never)
     lost = [call for calls in answered.values() for call in calls[:-1]]
-    for call in lost:  # an answer that is asked for again was in flight at a kill
+    waits = []  # of answers that were asked for again, how long they lay with the client
+    for call in lost:
         death = killed[call["auth"].removeprefix("Bearer ")]
         left_s = sent_s.get(call["call"], death["at_s"])
-        assert awake_s(death, since_s=left_s) <= 0.1, call
+        waits.append((death["at_s"] - left_s, awake_s(death, since_s=left_s), call))
+    arrived = [wait for wait in waits if wait[0] > 0]
+    clock_s, awake = (max((wait[i] for wait in arrived), default=0.0) for i in (0, 1))
+    sys.stdout.write(
+        f"{len(killed)} kills, {len(lost)} answers asked for again; {len(arrived)} of them had "
+        f"left the server, at most {1000 * clock_s:.1f} ms before the kill by the clock and "
+        f"{1000 * awake:.1f} ms without waiting for a processor\n"
+    )
+    for _, awake, call in arrived:  # such an answer was in flight at a kill
+        assert awake <= AWAKE_S, call
     assert len(lost) <= len(killed) * IN_FLIGHT
     assert len(asked) == len(answered) + len(lost) + len(failures)
     assert all(call["key"] for call in asked)

@@ -158,3 +158,15 @@ def test_a_gigabyte_in_one_line_is_refused_without_reading_it(tmp_path: Path) ->
         file.truncate(1 << 30)  # a hole: zero bytes beyond the first megabytes
     with pytest.raises(TopicError, match="line 1 is longer than 1048576 bytes"):
         read_topics(path)
+
+
+def test_an_object_without_the_key_is_a_blank_line(tmp_path: Path) -> None:
+    lines = '{"caption": "a"}\n{"id": 3}\n{"Caption": "c"}\n{"caption": "b"}\n'
+    found = read_topics(write(tmp_path / "t.jsonl", lines))
+    assert found.texts == ("a", "b") and found.skipped == (("blank", 2),)
+
+
+def test_json_nested_beyond_reason_is_no_json(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", '{"caption": "a"}\n' + "[" * 100_000)
+    with pytest.raises(TopicError, match="line 2 is no JSON"):
+        read_topics(path)

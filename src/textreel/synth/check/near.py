@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textreel.data.textual_video import TextualVideo
-from textreel.synth.check.words import shingles, words
+from textreel.synth.check.words import shingles, units
 
 NUM_HASHES, NUM_BANDS = 64, 16
 """16 bands of 4: two texts of similarity .8 meet with probability .9998, of .5 with .64."""
@@ -79,7 +79,7 @@ class NearDuplicates:
         return folded.view(np.int64).tolist()
 
     def _signature(self, text: str) -> NDArray[np.uint32]:
-        runs = shingles(words(text), 3) or {text}
+        runs = shingles(units(text), 3) or {text}
         codes = np.array([zlib.crc32(run.encode("utf-8", "surrogatepass")) for run in runs])
         mixed = codes.astype(np.uint64)[:, None] * self._factors + self._terms
         return (mixed >> np.uint64(32)).astype(np.uint32).min(0)

@@ -103,7 +103,7 @@ def _questions(path: Path) -> Iterator[str]:
                     yield from _in(json.loads(line)) if line.strip() else ()
             else:
                 yield from (line.strip() for line in file if line.strip())
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise CheckError(f"the benchmark file {path} cannot be read: {error}") from error
 
 

@@ -5,6 +5,11 @@ import unicodedata
 from collections.abc import Sequence
 
 _WORD = re.compile(r"\w+")
+_SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters."""
+_UNIT = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
 _CLIP_PIECE = re.compile(r"[^\W\d_]+|\d|[^\s\w]+|_+")
 _LETTERS_PER_PIECE = 6
 """A longer word counts as several tokens, so that the estimate errs upwards on rare words."""
@@ -22,6 +27,16 @@ def words(text: str) -> list[str]:
     ['a', 'man', 'saws', 'he', 'sweats']
     """
     return _WORD.findall(text.casefold())
+
+
+def units(text: str) -> list[str]:
+    """Return the words of a text in lower case, and single letters of scripts without spaces.
+
+    >>> units("Er sägt 木板。")
+    ['er', 'sägt', '木', '板']
+    """
+    text = text.casefold()
+    return words(text) if text.isascii() else _UNIT.findall(text)
 
 
 def plain(text: str) -> str:

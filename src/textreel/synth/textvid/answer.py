@@ -19,13 +19,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from textreel.data.textual_jsonl import faults
 from textreel.data.textual_video import TextualFrame, TextualQuestion, TextualVideo
+from textreel.synth.check.words import units
 from textreel.synth.textvid.topics import Topic
 
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.S)
 _COMMA_TOO_MANY = re.compile(r",(\s*[}\]])")
 _OPTION_LETTER = re.compile(r"\s*\(?([A-Z])[).:]\s+")
-_ANSWER_LETTER = re.compile(r"\s*(?:option\s+)?\(?([A-Za-z])\)?(?:[.:)].*)?\s*", re.S | re.I)
-_WORD = re.compile(r"\w+")
+_ANSWER_LETTER = re.compile(r"\s*(?:(?i:option)\s+)?\(?([A-Za-z])\)?(?:[.:)].*)?\s*", re.S)
 SAME_TOPIC = 0.5
 """Share of the words of topic and repeated topic together that both must have (Jaccard)."""
 
@@ -260,7 +260,7 @@ def _same_topic(said: str, asked: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.casefold()))
+    return set(units(text))
 
 
 def _without_letters(options: list[str]) -> tuple[str, ...]:

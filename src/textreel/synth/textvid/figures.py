@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from textreel.data.textual_video import TextualVideo
 from textreel.synth.check.checker import most_first
 from textreel.synth.check.letters import count_letters, letter_excess
-from textreel.synth.check.words import content_words, words
+from textreel.synth.check.words import content_words, units
 
 CAPTION_SAMPLE, CLUSTER_SAMPLE = 20_000, 2_000
 _WIDTH, _MOST_CLUSTERS, _ROUNDS = 256, 20, 12
@@ -140,7 +140,7 @@ class FigureCounter:
         )
 
     def _count_words(self, caption: str) -> None:
-        tokens = words(caption)
+        tokens = units(caption)
         codes = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in tokens]
         pairs = [(a << 32) | b for a, b in pairwise(codes)]
         triples = [hash((a, b, c)) for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)]

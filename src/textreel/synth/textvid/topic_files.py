@@ -130,20 +130,23 @@ def _cells(lines: Iterator[str], path: Path, column: str | None) -> Iterator[str
 
 
 def _values(lines: Iterator[str], path: Path, column: str | None) -> Iterator[str]:
+    """Yield the texts under the key that the first object has; one without it counts as blank."""
+    key: str | None = None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             yield ""
             continue
         try:
             raw = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TopicError(f"{path} line {number} is no JSON: {error}") from error
         if isinstance(raw, str):
             yield raw
             continue
         if not isinstance(raw, dict):
             raise TopicError(f"{path} line {number} is neither an object nor a text")
-        value = raw[_column(list(raw), path, column)]
+        key = key if key is not None else _column(list(raw), path, column)
+        value = raw.get(key)
         yield value if isinstance(value, str) else ""
 
 
