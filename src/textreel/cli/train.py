@@ -11,6 +11,7 @@ from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
     from textreel.recipes.study import StudyReport, StudyRow
+    from textreel.train.result import TrainResult
 
 
 def train(
@@ -33,6 +34,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train as a recipe says, or make a study's table; safe to kill and to call again."""
+    from textreel.recipes.frame_training import find_frame_recipe, run_frame_recipe
     from textreel.recipes.run_study import find_study, run_study
     from textreel.recipes.training import find_recipe, run_recipe
 
@@ -43,14 +45,23 @@ def train(
             report = run_study(study, out, show=display.update)
         emit(report, as_json=as_json, text=describe_study(report))
         return
-    resolved = find_recipe(recipe, settings=set_ or [])
+    frames = find_frame_recipe(recipe, settings=set_ or [])
     with Display() as display:
-        result = run_recipe(resolved, out, show=display.update, inexact=inexact)
-    emit(
-        result,
-        as_json=as_json,
-        text=f"{resolved.name}: loss {result.loss:.3f} after {result.steps} steps -> {out}",
-    )
+        if frames is not None:
+            name, update = frames.name, display.update
+            result = run_frame_recipe(frames, out, show=update, inexact=inexact)
+        else:
+            resolved = find_recipe(recipe, settings=set_ or [])
+            name = resolved.name
+            result = run_recipe(resolved, out, show=display.update, inexact=inexact)
+    emit(result, as_json=as_json, text=describe_result(name, result, out))
+
+
+def describe_result(name: str, result: "TrainResult", out: Path) -> str:
+    """Return the end of a training as a line for people, with what was measured last."""
+    last = {k: v for k, v in (result.evaluations or ({},))[-1].items() if k != "step"}
+    found = "".join(f", {name} {value:.3f}" for name, value in last.items())
+    return f"{name}: loss {result.loss:.3f} after {result.steps} steps{found} -> {out}"
 
 
 def describe_study(report: "StudyReport") -> str:
