@@ -55,9 +55,10 @@ def sit_exam(
         about.setdefault(item.video_id, []).append(item)
     rows: dict[str, ChoiceRow] = {}
     for video_id, asked in about.items():
+        video = videos[video_id]
         questions = [
             Question(
-                video=videos[video_id],
+                video=video,
                 question=item.question.question,
                 options=item.question.options,
             )

@@ -41,8 +41,12 @@ them."""
 MOMENTS = 8
 MOST_QUESTIONS = 4
 CHOICES_SHARE = 0.5
-LENGTHS = {"still": 110, "page": 45, "clip": 230, "document": 300, "text": 320}
-"""About how many tokens a record of each kind has; for sorting into batches only."""
+PAGE_COUNTS = (1, 1, 1, 2, 2, 3, 4, 6, PAGE_WORDS)
+"""Words of pages in training, as likely as they stand here: single words are learned first."""
+LENGTHS = {"still": 110, "clip": 200, "document": 280, "text": 270}
+"""About how many tokens a record of each kind has."""
+PAGE_TOKENS = 22
+"""Of a page without words; then one each."""
 _WORDS = tuple(word for word in words() if word.isalpha())
 _SOURCE, _LICENCE = "textreel world", "Apache-2.0"
 
@@ -89,8 +93,11 @@ class WorldRecords(Sequence[Record]):
         return self._makers[kind](number)
 
     def lengths(self) -> list[int]:
-        """Return about how many tokens each has."""
-        return [LENGTHS[kind] for kind, _ in self._places]
+        """Return about how many tokens each has: enough to sort them into batches."""
+        return [
+            PAGE_TOKENS + self._page_count(number) if kind == "page" else LENGTHS[kind]
+            for kind, number in self._places
+        ]
 
     def draw(self, part: Part) -> NDArray[np.uint8]:
         """Draw what a part of one of these records names, uint8 (T, 3, H, W)."""
@@ -121,9 +128,13 @@ class WorldRecords(Sequence[Record]):
         return _record(part.value, part, [(DESCRIBE, caption), *_turns(asked, rng)])
 
     def _page(self, number: int) -> Record:
-        text = page_text(self._rng("page", number), self._drawer)
+        count = self._page_count(number)
+        text = page_text(self._rng("page", number), self._drawer, count=count)
         part = Part(kind="pages", value=text)
         return _record(f"page-{number}", part, [(READ_OUT, text)])
+
+    def _page_count(self, number: int) -> int:
+        return self._rng("page-count", number).choice(PAGE_COUNTS)
 
     def _clip(self, number: int) -> Record:
         rng, scene = self._rng("clip", number), self._scene("clip", number)
@@ -157,16 +168,16 @@ def draw_moments(scene: Scene, count: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
 
 
-def page_text(rng: Random, drawer: PageDrawer) -> str:
-    """Write at most `PAGE_WORDS` words that fit on one page."""
+def page_text(rng: Random, drawer: PageDrawer, *, count: int) -> str:
+    """Write `count` words, a piece of a caption or drawn at random; fewer where a page is full."""
     if rng.random() < CAPTION_SHARE:
         scene = draw_scene(rng)
         looks = scene.at(rng.uniform(0, scene.duration_s))
         every = frame_caption(scene.background, looks, rng).split()
-        start = rng.randint(0, max(0, len(every) - PAGE_WORDS))
-        every = every[start : start + PAGE_WORDS]
+        start = rng.randint(0, max(0, len(every) - count))
+        every = every[start : start + count]
     else:
-        every = [rng.choice(_WORDS) for _ in range(rng.randint(3, PAGE_WORDS))]
+        every = [rng.choice(_WORDS) for _ in range(count)]
     while len(drawer.typeset(" ".join(every), id="page").pages) > 1:
         every = every[:-1]
     return " ".join(every)

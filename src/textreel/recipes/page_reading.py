@@ -8,16 +8,18 @@ from textreel.data.prompt import Turn
 from textreel.models.generate import Sampling
 from textreel.models.image_mllm.loading import ImageLLM
 from textreel.models.image_mllm.pictures import Pictures
-from textreel.recipes.frame_world import READ_OUT, page_text
+from textreel.recipes.frame_world import PAGE_WORDS, READ_OUT, page_text
 from textreel.train.contracts import Evaluate
 from textreel.train.frame_records import FrameSource
 
 TOGETHER = 64
+FEWEST = 3
 
 
 def read_pages_check(made: ImageLLM, source: FrameSource, *, count: int) -> Evaluate:
-    """Return what measures reading on `count` pages that no training draws."""
-    texts = [page_text(Random(f"checked-page-{i}"), source.drawer) for i in range(count)]
+    """Return what measures reading on `count` pages that no training draws, 3 to 12 words each."""
+    rngs = [Random(f"checked-page-{i}") for i in range(count)]
+    texts = [page_text(rng, source.drawer, count=rng.randint(FEWEST, PAGE_WORDS)) for rng in rngs]
 
     def evaluate() -> dict[str, float]:
         return {"page_words": words_in_place(made, source, texts)}

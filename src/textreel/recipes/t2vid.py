@@ -23,6 +23,7 @@ from dataclasses import replace
 from textreel.models.adapters import LoraSettings
 from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes.frame_recipe import FrameRecipe
+from textreel.recipes.t2vid_tiny import TINY_RECIPES
 from textreel.synth.pages.settings import PageSettings, published
 from textreel.train.config import TrainConfig
 
@@ -89,6 +90,7 @@ def t2vid_qwen3_vl_lora() -> FrameRecipe:
 
 
 FRAME_RECIPES: dict[str, Callable[[], FrameRecipe]] = {
+    **TINY_RECIPES,
     "t2vid_idefics3": t2vid_idefics3,
     "t2vid_qwen3_vl": t2vid_qwen3_vl,
     "t2vid_qwen3_vl_lora": t2vid_qwen3_vl_lora,
