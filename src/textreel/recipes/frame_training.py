@@ -108,8 +108,9 @@ def run_frame_recipe(
 def open_learner(recipe: FrameRecipe) -> ImageLLM:
     """Load or build the recipe's model, and set what learns."""
     if recipe.model == NEW_TINY:
-        tokenizer = load_tokenizer(TINY_DECODER)
-        made = new_tiny_image_llm(load_decoder(TINY_DECODER), tokenizer, seed=recipe.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            made = new_tiny_image_llm(load_decoder(TINY_DECODER), load_tokenizer(TINY_DECODER))
     else:
         settings = PictureSettings(tiles=recipe.tiles, frame_tokens=recipe.frame_tokens)
         made = load_image_llm(recipe.model, settings=settings)

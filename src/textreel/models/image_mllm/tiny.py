@@ -49,15 +49,12 @@ CHAT = (
 """As `data.templates.TINY` writes questions, in turns."""
 
 
-def new_tiny_image_llm(
-    decoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, seed: int
-) -> ImageLLM:
-    """Build an image-LLM around a decoder.
+def new_tiny_image_llm(decoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> ImageLLM:
+    """Build an image-LLM around a decoder; its eyes are drawn from torch's global generator.
 
     Args:
         decoder: of a class that knows no pictures; its weights are copied.
         tokenizer: its own, word by word, whose `<eos>` ends an answer; it is changed.
-        seed: of the eyes.
     """
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE, FAKE, GLOBAL]})
     tokenizer.chat_template = CHAT
@@ -70,11 +67,8 @@ def new_tiny_image_llm(
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Idefics3ForConditionalGeneration(config)
-        projection = model.model.connector.modality_projection.proj
-        nn.init.normal_(projection.weight, 0.0, CONNECTOR_STD)
+    model = Idefics3ForConditionalGeneration(config)
+    nn.init.normal_(model.model.connector.modality_projection.proj.weight, 0.0, CONNECTOR_STD)
     _take_over(decoder, model)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     family = find_family(model.config, tokenizer)
