@@ -24,3 +24,13 @@ def test_importing_loads_nothing_heavy() -> None:
     ).stdout
     assert "'textreel'" in found
     assert not [name for name in ("torch", "transformers", "numpy", "av", "rich") if name in found]
+
+
+@pytest.mark.slow
+def test_importing_takes_less_than_a_third_of_a_second() -> None:
+    code = "import time; t = time.process_time(); import textreel; print(time.process_time() - t)"
+    command = [sys.executable, "-c", code]
+    took = [
+        float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(3)
+    ]
+    assert min(took) < 0.3

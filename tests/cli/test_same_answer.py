@@ -1,4 +1,7 @@
-"""One question, four ways: Python, `ask`, `chat` and `predict` give the same on world videos."""
+"""One question, four ways: Python, `ask`, `chat` and `predict` give the same on world videos.
+
+Of runs, of image-LLMs as they are, and of an image-LLM that was trained here.
+"""
 
 import io
 import json
@@ -15,14 +18,27 @@ OPEN, CHOICE = "what happens first ?", "what colour is the circle ?"
 OPTIONS = ["red", "blue", "pink"]
 
 
+def trained(folder: Path) -> Path:
+    """Train the world's tiny image-LLM for a few steps, by the command."""
+    settings = {"train.steps": 3, "train.warmup": 1, "train.batch_size": 4, "world.stills": 8}
+    settings |= {"world.pages": 8, "world.checked_pages": 2}
+    changes = [word for n, v in settings.items() for word in ("--set", f"{n}={v}")]
+    assert run(["train", "t2vid_tiny_base", "--out", str(folder), *changes]) == 0
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["run", "idefics3", "qwen2_5_vl"])
+@pytest.mark.parametrize("kind", ["run", "idefics3", "qwen2_5_vl", "trained"])
 def test_four_ways_to_one_answer(kind: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["synth", "world", "--n", "2", "--seed", "3", "--out", "."]) == 0
     videos = sorted(Path().glob("*.mp4"))
     assert len(videos) == 2
-    name = "tiny" if kind == "run" else str(save_image_llm(tmp_path / "vlm", kind))
+    name = "tiny"
+    if kind == "trained":
+        name = str(trained(tmp_path / "run"))
+    elif kind != "run":
+        name = str(save_image_llm(tmp_path / "vlm", kind))
     capsys.readouterr()
     rows, model = [], load(name)
     for video in videos:
@@ -55,3 +71,9 @@ def test_four_ways_to_one_answer(kind: str, tmp_path: Path, monkeypatch, capsys)
     found = [json.loads(line)["prediction"] for line in Path("out.jsonl").read_text().splitlines()]
     assert [said["text"] for said in found] == [answer.text for answer in wanted]
     assert found[3]["probabilities"] == list(wanted[3].probabilities)
+    assert run(["predict", name, "questions.jsonl", "graded.jsonl", "--json"]) == 0
+    grade = json.loads(capsys.readouterr().out.splitlines()[-1])["grade"]
+    graded = [json.loads(line) for line in Path("graded.jsonl").read_text().splitlines()]
+    right = [line["prediction"]["chosen"] == line["answer"] for line in graded]
+    assert (grade["overall"], grade["n"]) == (sum(right) / len(right), len(right))
+    assert (grade["videos"], grade["unparsed"]) == (2, 0)

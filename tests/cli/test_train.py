@@ -76,7 +76,7 @@ def test_a_runs_recipe_is_repeated(trained, tmp_path: Path) -> None:
         (
             ["nope"],
             "there is no recipe 'nope'",
-            "one of topa_tiny, topa_tiny_finetune, topa_tiny_baseline, topa_modern, topa_llama2_7b",
+            "one of topa_tiny, topa_tiny_finetune, topa_tiny_baseline, topa_modern",
         ),
         (
             ["topa_tiny", "--set", "train.step=5"],
@@ -113,3 +113,30 @@ def test_data_that_are_not_there_exit_2(tmp_path: Path, capsys) -> None:
 def test_a_run_needs_a_place(capsys) -> None:
     assert run(["train", "topa_tiny"]) == 2
     assert capsys.readouterr().err.startswith("textreel: Missing option '--out'.\n")
+
+
+def test_a_recipe_of_an_image_llm_and_what_was_measured_last(monkeypatch, capsys) -> None:
+    calls = []
+
+    def run_frame_recipe(recipe, out: Path, *, show, inexact: bool) -> TrainResult:
+        calls.append((recipe, out, inexact))
+        return replace(RESULT, evaluations=({"step": 0, "x": 1.0}, {"step": 3, "page_words": 0.5}))
+
+    monkeypatch.setattr("textreel.recipes.frame_training.run_frame_recipe", run_frame_recipe)
+    settings = ["--set", "train.steps=30", "--set", 'tuning.lora={"rank": 4}']
+    assert run(["train", "t2vid_idefics3", "--out", "there", *settings]) == 0
+    [(recipe, out, inexact)] = calls
+    assert (recipe.train.steps, recipe.tuning.lora.rank, out) == (30, 4, Path("there"))
+    assert not inexact
+    said = capsys.readouterr().out
+    assert said == "t2vid_idefics3: loss 1.250 after 3 steps, page_words 0.500 -> there\n"
+
+
+def test_studies_of_image_llms_need_a_base_and_take_no_inexact(capsys) -> None:
+    assert run(["train", "t2vid_tiny", "--out", "there", "--inexact"]) == 2
+    assert "--inexact has no effect on a study" in capsys.readouterr().err
+    assert run(["train", "t2vid_tiny", "--out", "there"]) == 2
+    told = capsys.readouterr().err
+    assert "base='BASE' is no trained image-LLM" in told and "t2vid_tiny_base" in told
+    assert run(["train", "t2vid_tini", "--out", "there"]) == 2
+    assert "t2vid_idefics3" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from textreel.synth.pages.settings import PageSettings
 from textreel.synth.pages.typeset import Typeset, typeset
 
 FAMILIES = ("idefics3", "llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "gemma3")
-FAMILIES += ("internvl", "llava_onevision")
+FAMILIES += ("internvl", "llava_onevision", "smolvlm")
 ADDS_TILES_TO_ONE = ("llava_next", "llava_onevision", "internvl")
 """Families whose own composite processor cuts tiles, which are off here."""
 WORDS = "a page of words that are drawn and then counted, é 漢 ".split()
@@ -99,7 +99,7 @@ def by_own_processor(made: Made, kind: str, record: Record, document: Typeset) -
     ]
     text = made.llm.tokenizer.apply_chat_template(conversation, tokenize=False).rstrip()
     pages = list(document.frames())
-    extra = {"do_image_splitting": False} if kind == "idefics3" else {}
+    extra = {"do_image_splitting": False} if kind in ("idefics3", "smolvlm") else {}
     made_of = processor(
         images=pages if kind == "gemma3" else [pages],
         text=[text],

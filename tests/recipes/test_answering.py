@@ -1,15 +1,18 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from textreel.data.collate import Collator
 from textreel.data.textual_video import TextualFrame, TextualQuestion, TextualVideo
 from textreel.evaluate.rows import ChoiceRow
+from textreel.media.clip import Clip
 from textreel.models.batch import Features
 from textreel.models.track_lm import TrackLM
 from textreel.recipes import answering
-from textreel.recipes.answering import ExamItem, answer_exam
+from textreel.recipes.answering import ExamItem, answer_exam, sit_exam
 from textreel.serve.session import Session, load
 
 QUESTIONS = (
@@ -78,6 +81,39 @@ def test_the_exam_and_ask_say_the_same(
         assert (row.chosen, row.num_options) == (answer.chosen, len(options))
         assert row.probabilities == pytest.approx(answer.probabilities, abs=1e-5)
         assert row.answer == item.question.answer
+
+
+def test_a_session_sits_the_same_exam(
+    session: Session, model: TrackLM, collator: Collator, features: dict[str, Features]
+) -> None:
+    rows = answer_exam(model, collator, ITEMS, features)
+    sat = sit_exam(session, ITEMS[::-1], {id: story(id) for id in STORIES})
+    assert [row.question_id for row in sat] == [item.id for item in ITEMS[::-1]]
+    for row, other in zip(rows, sat[::-1], strict=True):
+        assert (row.chosen, row.kind, row.answer) == (other.chosen, other.kind, other.answer)
+        assert row.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_an_image_llm_sits_it_through_the_same_function(tmp_path: Path) -> None:
+    eyes = load(save_image_llm(tmp_path / "vlm"))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+    clips = {
+        id: Clip(
+            frames=pixels if id == "a" else np.ascontiguousarray(pixels[::-1]),
+            frame_times_s=np.arange(2.0),
+            duration_s=2.0,
+            source=id,
+        )
+        for id in STORIES
+    }
+    rows = sit_exam(eyes, ITEMS, clips)
+    for item, row in zip(ITEMS, rows, strict=True):
+        asked = eyes.ask(
+            clips[item.video_id], item.question.question, options=item.question.options
+        )
+        assert (row.chosen, row.video_id) == (asked.chosen, item.video_id)
+        assert row.probabilities == pytest.approx(asked.probabilities, abs=1e-5)
+    assert rows[0].probabilities != pytest.approx(rows[2].probabilities, abs=1e-6)
 
 
 def test_batches_change_nothing(

@@ -8,7 +8,7 @@ import pytest
 from textreel.data.errors import FingerprintError, TooManyBadError
 from textreel.serve.errors import LineError, SameFileError
 from textreel.serve.predict import PredictSettings, part_of, predict
-from textreel.serve.question_lines import read_question_lines
+from textreel.serve.question_lines import read_question_lines, right_option
 from textreel.serve.session import Session
 
 QUESTION = "which colour is the circle ?"
@@ -158,6 +158,10 @@ def test_bad_videos_are_counted_and_keep_their_place(session: Session, home: Pat
             '{"video": "one.mp4", "question": "a", "error": 1}',
             "line 2 has a field 'error', which answers are written to",
         ),
+        (
+            '{"video": "one.mp4", "question": "a", "options": ["x", "y"], "answer": 2}',
+            "line 2: the answer 2 is none of its 2 options",
+        ),
     ],
 )
 def test_a_line_that_asks_nothing_is_told_before_anything_is_opened(
@@ -168,6 +172,23 @@ def test_a_line_that_asks_nothing_is_told_before_anything_is_opened(
     with pytest.raises(TooManyBadError, match=message) as error:
         predict(session, source, home / "odd-out.jsonl", SETTINGS)
     assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "index"),
+    [(1, 1), ("Green ", 1), ("b", 0), ("C", 2), ("(d)", 3), (None, None)],
+)
+def test_the_right_answer_is_a_text_a_letter_or_an_index(answer: object, index: int | None) -> None:
+    fields = {"options": ["B", "green", "x", "y"], "answer": answer}
+    assert right_option(fields, where="line 1") == index
+    assert right_option({"answer": answer}, where="a question in free words") is None
+
+
+@pytest.mark.parametrize("answer", [-1, 2, True, 0.0, "z", "", ["x"]])
+def test_an_answer_that_is_no_option_is_refused(answer: object) -> None:
+    with pytest.raises(LineError, match=r"the answer .* is none of its 2 options") as caught:
+        right_option({"options": ["x", "y"], "answer": answer}, where="line 7")
+    assert "its index from 0" in caught.value.hint
 
 
 def test_bad_lines_that_are_allowed_keep_their_place(session: Session, home: Path) -> None:

@@ -1,6 +1,8 @@
 """Fine-tuning on pages: batches by hand, exact resume, and a loss that falls."""
 
 import math
+import wave
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from textreel.train.errors import TrainConfigError
 from textreel.train.frame_records import (
     FrameRecords,
     FrameSource,
-    describe_pages,
+    describe_shown,
     draw_batch,
 )
 from textreel.train.loop import train
@@ -70,7 +72,7 @@ def source_of(made: ImageLLM, **more) -> FrameSource:
 def data_of(made: ImageLLM, *, count: int, batch_size: int) -> FrameRecords:
     source = source_of(made)
     lengths = SequenceLengths(made.reader, source.collator)
-    describe = describe_pages(DRAWER)
+    describe = describe_shown(source)
     tokens = [lengths.of(record, describe(record)).tokens for record in records(count)]
     data = FrameRecords(records(count), tokens, source, batch_size=batch_size, seed=0)
     batch = data.batch(0)
@@ -194,11 +196,19 @@ def test_videos_and_pages_stand_in_one_batch(folder: Path, tmp_path: Path) -> No
     pages = DRAWER.typeset(records(1)[0].messages[0].parts[0].value, id="").pages
     assert per_row == [3 * 4, len(pages) * 4]
     assert math.isfinite(made.model.loss(batch).item())
-    with pytest.raises(PromptError, match="record v shows a video: how many pictures it gives"):
-        describe_pages(DRAWER)(video)
-    said = Record(id="s", messages=video.messages[1:])
-    with pytest.raises(PromptError, match="record s shows neither pages nor a video nor a picture"):
-        draw_batch([said], source)
+    (shown,) = describe_shown(source)(video)
+    assert (shown.count, shown.height_px, shown.width_px) == (3, 32, 48)
+    drawn = replace(source, draw=lambda part: frames[:2])
+    assert draw_batch([video], drawn).pixels["pixel_values"].shape[:2] == (1, 2)
+    assert describe_shown(drawn)(video)[0].count == 2
+    with wave.open(str(tmp_path / "v.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(b"\0\0" * 8000)
+    heard = Record(
+        id="h", messages=(Message(role="user", parts=(Part(kind="video", value="v.wav"),)),)
+    )
+    with pytest.raises(PromptError, match=r"record h: v\.wav has sound but no picture"):
+        describe_shown(source)(heard)
 
 
 def test_parts_that_are_not_known_are_refused(folder: Path, monkeypatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.train.frame_job import run_frame_job
 from tests.train.track_job import run_track_job
 from tests.train.training_job import run_job
 
@@ -95,3 +96,10 @@ def test_three_kills_leave_the_weights_of_a_straight_run(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_twenty_kills_of_a_track_model_leave_the_weights_of_a_straight_run(tmp_path: Path) -> None:
     _killed_many_times(run_track_job, tmp_path, kills=20, steps=60)
+
+
+@pytest.mark.slow
+def test_kills_of_an_image_llms_fine_tuning_leave_the_run_of_a_straight_one(tmp_path: Path) -> None:
+    _killed_many_times(run_frame_job, tmp_path, kills=5, steps=12)
+    one, other = (tmp_path / name / "model.safetensors" for name in ("straight", "killed"))
+    assert one.read_bytes() == other.read_bytes()

@@ -10,6 +10,7 @@ from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
+    from textreel.recipes.frame_arms import FrameStudyReport
     from textreel.recipes.study import StudyReport, StudyRow
     from textreel.train.result import TrainResult
 
@@ -34,32 +35,48 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train as a recipe says, or make a study's table; safe to kill and to call again."""
+    from textreel.recipes.frame_training import find_frame_recipe, run_frame_recipe
+    from textreel.recipes.run_frame_study import find_frame_study, run_frame_study
     from textreel.recipes.run_study import find_study, run_study
     from textreel.recipes.training import find_recipe, run_recipe
 
-    if (study := find_study(recipe, settings=set_ or [])) is not None:
-        if inexact:
-            raise OptionError("--inexact has no effect on a study")
+    settings = set_ or []
+    study = find_study(recipe, settings=settings)
+    frame_study = find_frame_study(recipe, settings=settings)
+    if inexact and (study is not None or frame_study is not None):
+        raise OptionError("--inexact has no effect on a study")
+    if frame_study is not None:
+        with Display() as display:
+            arms = run_frame_study(frame_study, out, show=display.update)
+        emit(arms, as_json=as_json, text=describe_arms(arms))
+        return
+    if study is not None:
         with Display() as display:
             report = run_study(study, out, show=display.update)
         emit(report, as_json=as_json, text=describe_study(report))
         return
-    resolved = find_recipe(recipe, settings=set_ or [])
+    frames = find_frame_recipe(recipe, settings=settings)
     with Display() as display:
-        result = run_recipe(resolved, out, show=display.update, inexact=inexact)
-    emit(
-        result,
-        as_json=as_json,
-        text=describe_run(resolved.name, result, out),
-    )
+        if frames is not None:
+            name, update = frames.name, display.update
+            result = run_frame_recipe(frames, out, show=update, inexact=inexact)
+        else:
+            resolved = find_recipe(recipe, settings=settings)
+            name = resolved.name
+            result = run_recipe(resolved, out, show=display.update, inexact=inexact)
+    emit(result, as_json=as_json, text=describe_run(name, result, out))
 
 
 def describe_run(name: str, result: "TrainResult", out: Path) -> str:
-    """Return how a training ended as a line for people."""
-    asked = [one["validation"] for one in result.evaluations if "validation" in one]
+    """Return the end of a training as a line for people, with what was measured last and first."""
     told = f"{name}: loss {result.loss:.3f} after {result.steps} steps"
-    if asked:
-        told += f", validation accuracy {asked[-1]:.3f} ({asked[0]:.3f} before the first)"
+    if measured := result.evaluations:
+        first, last = measured[0], measured[-1]
+        for key in sorted(last.keys() - {"step"}):
+            label = "validation accuracy" if key == "validation" else key
+            told += f", {label} {last[key]:.3f}"
+            if len(measured) > 1 and key in first:
+                told += f" ({first[key]:.3f} before the first)"
     return f"{told} -> {out}"
 
 
@@ -84,3 +101,28 @@ def describe_row(row: "StudyRow", width: int) -> str:
         f"{name:<{width}}  {row.mean:.3f}{spread} (stderr {row.stderr:.3f})"
         f"  gap {row.gap:.2f} noise {row.noise:g}  {kinds}"
     )
+
+
+def describe_arms(report: "FrameStudyReport") -> str:
+    """Return the table of T2Vid's comparison as lines for people."""
+    width = max((len(row.arm) for row in report.rows), default=0)
+    lines = [
+        f"{report.study}: {report.questions} questions, {report.long_questions} about long videos; "
+        f"the base reads {report.reads:.3f} of the words on its pages"
+    ]
+    for row in report.rows:
+        error = "" if row.stderr is None else f" (stderr {row.stderr:.3f})"
+        lines.append(
+            f"{row.arm:<{width}}  {row.trained:.3f}{error}  temporal {row.temporal:.3f} "
+            f"(shuffled {row.shuffled:.3f}, reversed {row.reversed:.3f})  static {row.static:.3f}  "
+            f"unseen {row.unseen:.3f}  long {row.long:.3f}  reads {row.page_words:.3f}  "
+            f"{row.seeds} seed{'s' * (row.seeds > 1)}"
+        )
+    for found in report.differences:
+        good = ", as good as" if found.as_good else ""
+        least = "unknown" if found.detectable is None else f"{found.detectable:.3f}"
+        lines.append(
+            f"{found.one} - {found.other}, {found.look}: {found.value:+.3f} "
+            f"[{found.low:+.3f}, {found.high:+.3f}]{good}; could have seen {least}"
+        )
+    return "\n".join([*lines, *report.remarks])

@@ -105,6 +105,18 @@ IMAGE_CHAT = PromptTemplate(
 )
 """Image-LLMs as they are, in their own chat template: pictures first, then the question."""
 
+IMAGE_TINY = replace(
+    IMAGE_CHAT,
+    name="image-tiny",
+    choices_lead=" choices : ",
+    option="{text} ; ",
+    choice_target="{text}",
+)
+"""The world's tiny image-LLM: the answer is the option's text, as its decoder learned it."""
+
+FRAME_TEMPLATES = {t.name: t for t in (IMAGE_CHAT, IMAGE_TINY)}
+"""Those that a recipe of an image-LLM may name."""
+
 TEMPLATES = {
     t.name: t
     for t in (TOPA, TOPA_LLAMA3, TOPA_STAR, TOPA_DIALOGUE, TOPA_OPEN, TOPA_OPEN_NEXTQA, TINY)

@@ -1,4 +1,8 @@
-"""Exam questions put to a model: prompts in, `ChoiceRow`s out."""
+"""Exam questions put to a model: prompts in, `ChoiceRow`s out.
+
+`sit_exam` asks any session, a run or an image-LLM, about files or clips; `answer_exam` asks a
+`TrackLM` under training about features that are there already, and gives the same answers.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +13,8 @@ from textreel.data.textual_video import TextualQuestion
 from textreel.evaluate.rows import ChoiceRow
 from textreel.models.batch import Features
 from textreel.models.track_lm import TrackLM
+from textreel.serve.looking import Video
+from textreel.serve.session import Question, Session
 
 BATCH_SIZE = 32
 
@@ -26,6 +32,41 @@ class ExamItem:
     id: str
     video_id: str
     question: TextualQuestion
+
+
+def sit_exam(
+    session: Session, items: Sequence[ExamItem], videos: Mapping[str, Video]
+) -> list[ChoiceRow]:
+    """Choose an option for every question as `Session.ask` does; each video is looked at once.
+
+    Args:
+        session: a run or an image-LLM.
+        items: the questions.
+        videos: by video id: a file, a clip, or whatever else the session looks at.
+
+    Returns:
+        A row per question, in order.
+
+    Raises:
+        MediaError, TooManyFramesError, QuestionError: see `Session.ask`.
+    """
+    about: dict[str, list[ExamItem]] = {}
+    for item in items:
+        about.setdefault(item.video_id, []).append(item)
+    rows: dict[str, ChoiceRow] = {}
+    for video_id, asked in about.items():
+        video = videos[video_id]
+        questions = [
+            Question(
+                video=video,
+                question=item.question.question,
+                options=item.question.options,
+            )
+            for item in asked
+        ]
+        for item, answer in zip(asked, session.ask_many(questions), strict=True):
+            rows[item.id] = _row(item, answer.chosen, answer.probabilities)
+    return [rows[item.id] for item in items]
 
 
 def answer_exam(
@@ -81,7 +122,7 @@ def answer_exam(
     return [rows[i] for i in range(len(items))]
 
 
-def _row(item: ExamItem, chosen: int, probabilities: tuple[float, ...]) -> ChoiceRow:
+def _row(item: ExamItem, chosen: int | None, probabilities: tuple[float, ...]) -> ChoiceRow:
     return ChoiceRow(
         question_id=item.id,
         video_id=item.video_id,

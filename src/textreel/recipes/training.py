@@ -32,6 +32,7 @@ from textreel.recipes.recipe import (
     with_settings,
 )
 from textreel.recipes.starting import start_from
+from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.recipes.topa import RECIPES
 from textreel.recipes.validating import VALIDATION, validation_of, watcher
 from textreel.train.contracts import Progress
@@ -52,7 +53,7 @@ def find_recipe(name: str, *, settings: Sequence[str] = ()) -> AlignRecipe:
     if not path.is_file():
         raise RecipeError(
             f"there is no recipe {name!r}",
-            hint=f"one of {', '.join(RECIPES)}, or the recipe.json of a run",
+            hint=f"one of {', '.join([*RECIPES, *FRAME_RECIPES])}, or the recipe.json of a run",
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

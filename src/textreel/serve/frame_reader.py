@@ -8,7 +8,8 @@ import torch
 
 from textreel.data.encoding import EncodedPrompt
 from textreel.data.frame_collate import FrameCollator
-from textreel.data.prompt import PromptTooLongError, Turn
+from textreel.data.prompt import PromptTemplate, PromptTooLongError, Turn
+from textreel.data.templates import IMAGE_CHAT
 from textreel.data.textual_video import TextualVideo
 from textreel.media.clip import Clip
 from textreel.media.decode import decode_clip
@@ -38,18 +39,29 @@ class FrameReader:
         made: the loaded image-LLM.
         sampling: which frames of a file it is shown.
         name: what the user called it.
+        template: the words of its questions.
     """
 
     remembers = True
 
-    def __init__(self, made: ImageLLM, *, sampling: SamplingSpec, name: str) -> None:
+    def __init__(
+        self,
+        made: ImageLLM,
+        *,
+        sampling: SamplingSpec,
+        name: str,
+        template: PromptTemplate = IMAGE_CHAT,
+    ) -> None:
         self.made = made
         self.model = made.model
         self.sampling = sampling
         self.name = name
         self.limit = made.model.limit
         self.collator = FrameCollator(
-            made.tokenizer, made.model.family, max_tokens=self.limit or UNLIMITED
+            made.tokenizer,
+            made.model.family,
+            template=template,
+            max_tokens=self.limit or UNLIMITED,
         )
 
     @property

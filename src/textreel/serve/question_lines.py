@@ -4,8 +4,9 @@
     video     a path, relative to the folder of the file of questions
     question  its text
     options   two or more texts to choose from, or nothing
+    answer    of a choice, where it is known: the right option's text, letter, or index from 0
 
-Any other field is carried along unread, so that labels stay beside their predictions.
+Any other field is carried along unread, so that it stays beside its prediction.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textreel.data.files import content_hash, fingerprint
+from textreel.data.prompt import LETTERS
 from textreel.serve.errors import LineError
 
 RESULT_FIELDS = ("prediction", "error")
@@ -43,6 +45,11 @@ class QuestionLine:
     def options(self) -> list[str] | None:
         """What to choose from, or None."""
         return self.fields.get("options")
+
+    @property
+    def answer(self) -> int | None:
+        """The index of the right option; None where it is not known, or there is no choice."""
+        return right_option(self.fields, where=self.id)
 
     def key(self) -> str:
         """Return a name that changes with the question and with the content of its video."""
@@ -118,9 +125,45 @@ def _fields(text: str, *, where: str) -> dict[str, Any]:
         raise LineError(
             f"{where}: 'options' must be a list of texts", hint='Such as ["red", "blue"].'
         )
+    right_option(fields, where=where)
     if taken := [name for name in RESULT_FIELDS if name in fields]:
         raise LineError(
             f"{where} has a field {taken[0]!r}, which answers are written to",
             hint="Rename it.",
         )
     return fields
+
+
+def right_option(fields: dict[str, Any], *, where: str) -> int | None:
+    """Return the index of the right option of a line; None where it is not known.
+
+    A text is looked for among the options first, then read as a letter. An `answer` of a question
+    in free words is carried along unread.
+
+    Args:
+        fields: of the line.
+        where: which line, for messages.
+
+    Raises:
+        LineError: the answer is none of the options.
+    """
+    answer, options = fields.get("answer"), fields.get("options")
+    if answer is None or not options:
+        return None
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
+        return answer
+    if isinstance(answer, str):
+        plain = [_plain(option) for option in options]
+        if _plain(answer) in plain:
+            return plain.index(_plain(answer))
+        letter = answer.strip().strip("().").upper()
+        if len(letter) == 1 and letter in LETTERS[: len(options)]:
+            return LETTERS.index(letter)
+    raise LineError(
+        f"{where}: the answer {answer!r} is none of its {len(options)} options",
+        hint="Give the right option's text, its letter, or its index from 0; or rename the field.",
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())

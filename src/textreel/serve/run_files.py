@@ -5,6 +5,9 @@
     sampling.json                    which frames of a video are looked at
     memory.safetensors               text vectors, where the bridge is a memory
 
+An image-LLM needs none of them. What was fine-tuned here has `sampling.json`, and `template.json`
+where its questions are written in other words than those of image-LLMs as they are.
+
 Frames must be read at test time as they were in training and evaluation: that is why all of this is
 stored in the run, and nothing of it is an option of a question.
 """
@@ -36,6 +39,8 @@ SHIPPED = "tiny"
 MEMORY_FILE = "memory.safetensors"
 _KIND = "run"
 _RUN_FILE, _SAMPLING_FILE = "run.json", "sampling.json"
+_TEMPLATE_FILE = "template.json"
+_TEMPLATE_KIND = "prompt template"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SETTINGS_FILES = ("config.json", _RUN_FILE, _SAMPLING_FILE)
 """What a run's answers follow from, beside its weights and the models that it names."""
@@ -240,6 +245,38 @@ def read_sampling(folder: Path) -> SamplingSpec | None:
     """
     path = folder / _SAMPLING_FILE
     return SamplingSpec.from_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def read_template(folder: Path) -> PromptTemplate | None:
+    """Return the words that questions are written in beside an image-LLM, or None.
+
+    Raises:
+        RunError: a field is missing or unknown.
+        FormatError: another kind of file, or one written by a newer version.
+    """
+    path = folder / _TEMPLATE_FILE
+    if not path.is_file():
+        return None
+    header = check_header(_read_json(path), kind=_TEMPLATE_KIND, path=path)
+    return PromptTemplate(**_known(header.get("template"), PromptTemplate, path))
+
+
+def save_image_run(
+    run: str | Path, *, sampling: SamplingSpec, template: PromptTemplate | None
+) -> None:
+    """Write beside an image-LLM how it is asked, each file atomically.
+
+    Args:
+        run: its folder.
+        sampling: which frames of a video it is shown.
+        template: the words of its questions; None: those of image-LLMs as they are.
+    """
+    folder = Path(run)
+    write_atomic(folder / _SAMPLING_FILE, sampling.to_json() + "\n")
+    if template is not None:
+        values = make_header(_TEMPLATE_KIND, template=asdict(template))
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        write_atomic(folder / _TEMPLATE_FILE, text + "\n")
 
 
 def find_run(run: str | Path) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from textreel.data.files import fingerprint
+from textreel.data.templates import IMAGE_CHAT
 from textreel.media.sampling import SamplingSpec
 from textreel.models.answer import Answer
 from textreel.models.decoder import weight_fingerprint
@@ -28,7 +29,7 @@ from textreel.serve.errors import RunError
 from textreel.serve.frame_reader import FrameReader
 from textreel.serve.looking import Seen, Video
 from textreel.serve.reader import Reader
-from textreel.serve.run_files import SETTINGS_FILES, find_model, read_sampling
+from textreel.serve.run_files import SETTINGS_FILES, find_model, read_sampling, read_template
 from textreel.serve.track_reader import load_track_reader
 
 __all__ = ["Comparison", "Question", "Session", "load"]
@@ -228,9 +229,12 @@ def load(
     if kind == "image-llm":
         made = load_image_llm(place, device=device, settings=pictures)
         spec = sampling or stored or SamplingSpec()
+        template = read_template(place) or IMAGE_CHAT
         shown = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
+        if template != IMAGE_CHAT:
+            shown["template"] = asdict(template)
         return Session(
-            FrameReader(made, sampling=spec, name=str(run)),
+            FrameReader(made, sampling=spec, name=str(run), template=template),
             fingerprint=_fingerprint(made.path, shown),
         )
     if pictures is not None:

@@ -20,6 +20,7 @@ from textreel.data.prompt import PromptError
 from textreel.data.record import Part, Record
 from textreel.data.sequence_length import Shown, frame_messages
 from textreel.media.decode import read_clip
+from textreel.media.probe import probe
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import IGNORE
 from textreel.models.image_mllm.batch import FrameBatch
@@ -39,6 +40,8 @@ class FrameSource:
         drawer: draws pages.
         sampling: which frames of a video; T2Vid takes 24.
         media: folder that relative paths of videos and pictures start from.
+        draw: draws what a part names (videos and pictures that are no files), uint8 (T, 3, H, W);
+            None: they are files.
         reader: the model's.
         collator: the model's.
         loss: what is learned: `answers` with their ends, or `all text`, everything but padding and
@@ -51,6 +54,7 @@ class FrameSource:
     loss: Loss = "answers"
     sampling: SamplingSpec = field(default_factory=partial(SamplingSpec, num_frames=24))
     media: Path = Path()
+    draw: Callable[[Part], NDArray[np.uint8]] | None = None
 
     def __post_init__(self) -> None:
         if self.loss not in get_args(Loss):
@@ -61,7 +65,7 @@ class FrameRecords:
     """Records with pages or videos, collated in batches of similar length: a `TrainingData`.
 
     Args:
-        records: each shows pages or videos or both; at least one.
+        records: each shows pages, videos, both or nothing; at least one.
         lengths: tokens of each (`data.sequence_length`).
         source: makes batches of them.
         batch_size: most records in a batch.
@@ -101,12 +105,12 @@ def draw_batch(records: Sequence[Record], source: FrameSource) -> FrameBatch:
     Raises:
         TextError: a text that has no pages.
         MediaError: a video that cannot be read.
-        PromptError: a record with nothing to see, or that has no form in the model's prompts.
+        PromptError: a record that has no form in the model's prompts.
     """
     samples = []
     for record in records:
         seen = [frames_of(record, part, source) for part in _shown(record)]
-        pictures = source.reader.read([frame for frames in seen for frame in frames])
+        pictures = source.reader.read([f for frames in seen for f in frames]) if seen else None
         prompt = source.collator.write_messages(
             record.id,
             messages=frame_messages(record),
@@ -127,47 +131,49 @@ def frames_of(record: Record, part: Part, source: FrameSource) -> NDArray[np.uin
     """Return what one part of a record shows, uint8 (T, 3, H, W)."""
     if part.kind == "pages":
         return source.drawer.typeset(part.value, id=record.id).frames()
+    if source.draw is not None:
+        return source.draw(part)
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
     return read_clip(source.media / part.value, spec, sound="skip").frames
 
 
 def _shown(record: Record) -> list[Part]:
-    """Return the parts of a record that are seen, in order.
-
-    Raises:
-        PromptError: there are none.
-    """
+    """Return the parts of a record that are seen, in order; a text alone shows nothing."""
     parts = [part for message in record.messages for part in message.parts]
-    if not (shown := [part for part in parts if part.kind in ("pages", "video", "image")]):
-        raise PromptError(f"record {record.id} shows neither pages nor a video nor a picture")
-    return shown
+    return [part for part in parts if part.kind in ("pages", "video", "image")]
 
 
-def describe_pages(drawer: PageDrawer) -> Callable[[Record], list[Shown]]:
-    """Return what `data.sequence_length.within_budget` asks for, for records with pages.
+def describe_shown(source: FrameSource) -> Callable[[Record], list[Shown]]:
+    """Return what `data.sequence_length.within_budget` asks for, for records of any kind.
 
-    The pages are typeset and counted, not drawn.
+    Pages are typeset and counted, not drawn. Of a video a frame is decoded, for its size, and it is
+    counted with all the frames that the sampling asks for; a file that shows fewer is shorter.
 
     Raises (the returned function):
-        PromptError: the record shows something else, whose pictures cannot be counted unseen.
+        PromptError: a file without a picture.
         TextError: a text that has no pages.
+        MediaError: a video that cannot be read.
     """
 
     def describe(record: Record) -> list[Shown]:
-        parts = _shown(record)
-        if other := [part.kind for part in parts if part.kind != "pages"]:
-            raise PromptError(
-                f"record {record.id} shows a {other[0]}: how many pictures it gives is known only "
-                f"once it was read"
-            )
-        documents = [drawer.typeset(part.value, id=record.id) for part in parts]
-        return [
-            Shown(
-                count=len(document.pages),
-                height_px=document.settings.height_px,
-                width_px=document.settings.width_px,
-            )
-            for document in documents
-        ]
+        return [_describe(record, part, source) for part in _shown(record)]
 
     return describe
+
+
+def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
+    if part.kind == "pages":
+        document = source.drawer.typeset(part.value, id=record.id)
+        settings = document.settings
+        return Shown(
+            count=len(document.pages), height_px=settings.height_px, width_px=settings.width_px
+        )
+    if source.draw is not None:
+        count, _, height, width = source.draw(part).shape
+        return Shown(count=count, height_px=height, width_px=width)
+    found = probe(source.media / part.value)
+    if found.height is None or found.width is None:
+        raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
+    spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
+    count = 1 if part.kind == "image" else len(spec.times(found.duration_s))
+    return Shown(count=count, height_px=found.height, width_px=found.width)

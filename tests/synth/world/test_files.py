@@ -38,9 +38,19 @@ def test_a_world_is_videos_facts_and_words(world: Path) -> None:
     videos = list(read_videos(world / "videos.jsonl"))
     names = sorted(path.name for path in world.iterdir())
     wanted = [f"{video.id}.mp4" for video in videos]
-    assert names == sorted([*wanted, "scenes.jsonl", "videos.jsonl"])
+    assert names == sorted([*wanted, "questions.jsonl", "scenes.jsonl", "videos.jsonl"])
     assert [fact["video"] for fact in facts] == wanted
     assert [len(video.frames) for video in videos] == [8, 8]
+
+
+def test_questions_are_lines_with_their_answers(world: Path) -> None:
+    asked = lines(world / "questions.jsonl")
+    wanted = [(v.id, q) for v in read_videos(world / "videos.jsonl") for q in v.questions]
+    assert len({line["id"] for line in asked}) == len(asked) == len(wanted) > 4
+    for line, (id, question) in zip(asked, wanted, strict=True):
+        assert (line["video"], line["question"]) == (f"{id}.mp4", question.question)
+        assert line["options"][line["answer"]] == question.options[question.answer]
+        assert (line["type"], line["id"]) == (question.kind, f"{id}-{question.kind}")
 
 
 def test_the_mp4_shows_the_scene(world: Path) -> None:
@@ -59,6 +69,7 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(world: Path) -> None:
     lost = next(world.glob("*.mp4"))
     lost.unlink()
     (world / "videos.jsonl").unlink()
+    (world / "questions.jsonl").unlink()
     told: list[tuple[int, int]] = []
     made = write_world(world, count=2, **SHORT, show=lambda *step: told.append(step))
     assert made.kept == 1

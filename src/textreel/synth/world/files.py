@@ -3,6 +3,7 @@
     DIR/<id>.mp4        one per scene, H.264 and AAC
     DIR/scenes.jsonl    a header, then the facts of every scene, from which all else is derived
     DIR/videos.jsonl    the same scenes as textual videos, with questions
+    DIR/questions.jsonl questions and answers about the mp4 files, as `textreel predict` takes them
 
 Names are the hash of the facts, so a file that is there already is the one wanted. The lists are
 written last: where they are, everything they name is.
@@ -17,7 +18,7 @@ from random import Random
 from typing import ClassVar, get_args
 
 from textreel.data.errors import HintedError, TakenError
-from textreel.data.files import atomic_file, check_header, make_header
+from textreel.data.files import atomic_file, check_header, make_header, write_atomic
 from textreel.data.locks import run_lock
 from textreel.data.textual_jsonl import write_videos
 from textreel.data.textual_video import TextualVideo
@@ -36,6 +37,7 @@ from textreel.synth.world.textual import FRAMES_PER_SCENE, textual_video
 
 SCENES_FILE = "scenes.jsonl"
 VIDEOS_FILE = "videos.jsonl"
+QUESTIONS_FILE = "questions.jsonl"
 _KIND = "world-scenes"
 
 Show = Callable[[int, int], None]
@@ -57,6 +59,7 @@ class WorldFiles:
         kept: how many of them were there before.
         scenes: file of the facts.
         videos: file of the textual videos.
+        questions: file of the questions.
         num_questions: in that file.
     """
 
@@ -65,6 +68,7 @@ class WorldFiles:
     kept: int
     scenes: Path
     videos: Path
+    questions: Path
     num_questions: int
 
 
@@ -107,6 +111,7 @@ def write_world(
         rng = Random(f"world-files-{part}-{seed}")
         videos = [_video(scene, rng) for scene in scenes]
         write_videos(out / VIDEOS_FILE, videos)
+        write_atomic(out / QUESTIONS_FILE, "".join(map(_question_lines, videos)))
         _write_scenes(out / SCENES_FILE, scenes, {**wanted, "count": count})
     return WorldFiles(
         out=out,
@@ -114,6 +119,7 @@ def write_world(
         kept=kept,
         scenes=out / SCENES_FILE,
         videos=out / VIDEOS_FILE,
+        questions=out / QUESTIONS_FILE,
         num_questions=sum(len(video.questions) for video in videos),
     )
 
@@ -174,6 +180,22 @@ def _video(scene: Scene, rng: Random) -> TextualVideo:
     """Write a scene in words, a frame a second, with every question it has."""
     frames = max(FRAMES_PER_SCENE, round(scene.duration_s))
     return textual_video(scene, rng, num_frames=frames, kinds=QUESTION_TYPES + SOUND_TYPES)
+
+
+def _question_lines(video: TextualVideo) -> str:
+    """Write every question about a scene's mp4 file as a line of JSON."""
+    lines = (
+        {
+            "id": f"{video.id}-{question.kind}",
+            "video": f"{video.id}.mp4",
+            "question": question.question,
+            "options": question.options,
+            "answer": question.answer,
+            "type": question.kind,
+        }
+        for question in video.questions
+    )
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def _write_scenes(path: Path, scenes: list[Scene], settings: dict[str, object]) -> None:

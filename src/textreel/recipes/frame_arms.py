@@ -1,0 +1,331 @@
+"""The arms of T2Vid's comparison, and the table that they make; see `t2vid_tiny.py`.
+
+    zero-shot                          the base as it is
+    video 5 .. 100%                    the learning curve; "15%" of the clips is the paper's share
+    15% + pages                        two parts clips, one part long texts as pages
+    15% + text                         the same texts as plain text
+    15%, one template                  every clip with the same instruction
+    ..., equal tokens                  as many tokens as "video 15%" meets, instead of as many steps
+
+Every arm is trained from the same base with the same steps, asked the same questions, and shown
+frames in their true order, shuffled and reversed, and long videos with eight times the frames of
+any clip it met.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from textreel.evaluate.choices import paired_difference
+from textreel.evaluate.rows import ChoiceRow
+from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
+from textreel.recipes.frame_world import LENGTHS
+from textreel.recipes.recipe import RecipeError
+from textreel.synth.world.long_questions import LONG_TYPES
+from textreel.synth.world.questions import QUESTION_TYPES
+
+Order = Literal["true", "shuffled", "reversed"]
+TEMPORAL = ("direction", "order", "event")
+CURVE = (0.05, 0.15, 0.3, 0.6, 1.0)
+SHARE = 0.15
+PAGES_PART = 1 / 3
+READS = 0.9
+"""Share of words that the base must read before a comparison with pages says anything."""
+AS_GOOD = -0.02
+"""The lower end of the 95% interval of "as good as"."""
+POWER_80 = 2.8
+"""Standard errors that a difference is away from 0 when 80% of such studies see it (5%, both
+sides): the normal's 97.5% and 80% points together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameLook:
+    """One way of asking a trained arm.
+
+    Attributes:
+        name: in the table.
+        order: in which the frames are shown.
+        frames: how many.
+        long: scenes eight times as long, with questions of their own.
+        kinds: question types.
+    """
+
+    name: str
+    order: Order = "true"
+    frames: int = 8
+    long: bool = False
+    kinds: tuple[str, ...] = QUESTION_TYPES
+
+
+LOOKS = (
+    FrameLook(name="true"),
+    FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL),
+    FrameLook(name="reversed", order="reversed", kinds=TEMPORAL),
+    FrameLook(name="long", frames=64, long=True, kinds=LONG_TYPES),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameArm:
+    """One arm.
+
+    Attributes:
+        name: in the table.
+        recipe: what is trained; None: the base as it is.
+        all_seeds: whether it is trained with every seed of the study, or with the first only.
+    """
+
+    name: str
+    recipe: FrameRecipe | None
+    all_seeds: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameStudy:
+    """T2Vid's comparison; JSON values only.
+
+    Attributes:
+        name: of the study.
+        base: the folder of a trained base.
+        recipe: all clips, from the base; what the arms are variants of.
+        seeds: of samples and order, one run each.
+        num_scenes: videos of the exam, at least.
+        per_kind: questions of each type.
+        long_scenes: long videos.
+        long_s: their length in seconds.
+        exam_seed: of both exams.
+        checked_pages: pages that the base's reading is measured on.
+        only: names of the arms to run; empty: all.
+    """
+
+    name: str
+    base: str
+    recipe: FrameRecipe
+    seeds: tuple[int, ...] = (0, 1, 2)
+    num_scenes: int = 200
+    per_kind: int = 190
+    long_scenes: int = 100
+    long_s: float = 60.0
+    exam_seed: int = 78
+    checked_pages: int = 256
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise RecipeError(
+                f"FrameStudy: seeds={list(self.seeds)} must be different, and at least one"
+            )
+        if self.recipe.world is None or not self.recipe.world.clips:
+            raise RecipeError("FrameStudy: its recipe must train on clips of the world")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the study as plain JSON values."""
+        return asdict(self)
+
+
+def all_arms(study: FrameStudy) -> list[FrameArm]:
+    """Return every arm, in the table's order."""
+    world = study.recipe.world
+    assert world is not None
+    texts = round(world.clips * SHARE * PAGES_PART)
+    fewer = replace(world, fraction=SHARE * (1 - PAGES_PART))
+    made = {
+        "15% + pages": replace(fewer, documents=texts),
+        "15% + text": replace(fewer, texts=texts),
+        "15%, one template": replace(world, fraction=SHARE, instructions="one"),
+    }
+    arms = [FrameArm(name="zero-shot", recipe=None)]
+    for share in CURVE:
+        recipe = replace(study.recipe, world=replace(world, fraction=share))
+        seeds = share in (SHARE, 1.0)
+        arms.append(FrameArm(name=f"video {share:.0%}", recipe=recipe, all_seeds=seeds))
+    video = replace(world, fraction=SHARE)
+    for name, samples in made.items():
+        recipe = replace(study.recipe, world=samples)
+        arms.append(FrameArm(name=name, recipe=recipe, all_seeds="+" in name))
+        if "+" in name:
+            equal = equal_tokens(recipe, samples, video)
+            arms.append(FrameArm(name=f"{name}, equal tokens", recipe=equal))
+    return arms
+
+
+def equal_tokens(recipe: FrameRecipe, own: WorldSamples, other: WorldSamples) -> FrameRecipe:
+    """Return a recipe with as many steps as give it the tokens of as many steps of `other`."""
+    steps = max(1, round(recipe.train.steps * _mean_tokens(other) / _mean_tokens(own)))
+    train = replace(recipe.train, steps=steps, warmup=min(recipe.train.warmup, steps - 1))
+    return replace(recipe, train=train)
+
+
+def _mean_tokens(world: WorldSamples) -> float:
+    counts = {
+        "clip": round(world.clips * world.fraction),
+        "document": world.documents,
+        "text": world.texts,
+    }
+    tokens = sum(LENGTHS[kind] * count for kind, count in counts.items())
+    return tokens / sum(counts.values())
+
+
+def chosen_arms(study: FrameStudy) -> list[FrameArm]:
+    """Return the arms to run: all, or those of `only`.
+
+    Raises:
+        RecipeError: the study has no such arm.
+    """
+    arms = all_arms(study)
+    known = [arm.name for arm in arms]
+    if missing := [name for name in study.only if name not in known]:
+        raise RecipeError(f"the study has no arm {missing[0]!r}", hint=f"one of {', '.join(known)}")
+    return [arm for arm in arms if not study.only or arm.name in study.only]
+
+
+COMPARED = (
+    ("15% + pages", "video 15%"),
+    ("15% + pages", "video 100%"),
+    ("15% + pages", "15% + text"),
+    ("15% + pages, equal tokens", "video 15%"),
+    ("video 15%", "video 100%"),
+    ("video 15%", "15%, one template"),
+    ("video 15%", "zero-shot"),
+    ("15% + pages", "zero-shot"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmRow:
+    """One line of the table; every value is a mean over seeds.
+
+    Attributes:
+        arm: its name.
+        seeds: how many.
+        trained: macro accuracy over the types that training meets, and `stderr` of one seed.
+        temporal: mean of direction, order and event; static: of the other trained types.
+        unseen: the type that training never meets.
+        shuffled: `temporal` with shuffled frames; `reversed` likewise.
+        long: macro accuracy on long videos.
+        by_type: of the true order, and of the long videos.
+        page_words: share of words that the arm reads in their place.
+    """
+
+    arm: str
+    seeds: int
+    trained: float
+    stderr: float | None
+    temporal: float
+    static: float
+    unseen: float
+    shuffled: float
+    reversed: float
+    long: float
+    by_type: dict[str, float] = field(default_factory=dict)
+    page_words: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmDifference:
+    """Two arms on the same questions and seeds.
+
+    Attributes:
+        one: minus
+        other: the names.
+        look: `true` (types that training meets) or `long`.
+        value: difference of macro accuracies.
+        stderr: of it, clustered by video; None for a single video.
+        low: end of its 95% interval; high: the other.
+        as_good: whether `low` is above -2 points.
+        detectable: smallest difference that 80% of such studies would see; None for one video.
+    """
+
+    one: str
+    other: str
+    look: str
+    value: float
+    stderr: float | None
+    low: float
+    high: float
+    as_good: bool
+    detectable: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameStudyReport:
+    """A finished table, or as much of it as is there.
+
+    Attributes:
+        study: its name.
+        questions: of the exam; long_questions: of the long one.
+        reads: share of words that the base reads in their place.
+        rows: in the table's order.
+        differences: between arms that are both there.
+        remarks: what holds for all.
+    """
+
+    study: str
+    questions: int
+    long_questions: int
+    reads: float
+    rows: tuple[ArmRow, ...]
+    differences: tuple[ArmDifference, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def make_arm_row(
+    arm: FrameArm, found: Sequence[Mapping[str, Any]], *, held_out: Sequence[str]
+) -> ArmRow:
+    """Put the results of an arm's seeds into one line.
+
+    Args:
+        arm: the arm.
+        found: of each seed: `by_type` and `stderr` of every look, and `page_words`.
+        held_out: types that training never meets.
+    """
+
+    def mean(look: str, kinds: Sequence[str]) -> float:
+        every = [one[look]["by_type"] for one in found]
+        values = [types[kind] for types in every for kind in kinds if kind in types]
+        return statistics.fmean(values) if values else 0.0
+
+    trained = [kind for kind in QUESTION_TYPES if kind not in held_out]
+    static = [kind for kind in trained if kind not in TEMPORAL]
+    errors = [one["true"]["stderr"] for one in found if one["true"]["stderr"] is not None]
+    by_type = {kind: mean("true", [kind]) for kind in QUESTION_TYPES}
+    return ArmRow(
+        arm=arm.name,
+        seeds=len(found),
+        trained=mean("true", trained),
+        stderr=statistics.fmean(errors) if errors else None,
+        temporal=mean("true", TEMPORAL),
+        static=mean("true", static),
+        unseen=mean("true", held_out),
+        shuffled=mean("shuffled", TEMPORAL),
+        reversed=mean("reversed", TEMPORAL),
+        long=mean("long", LONG_TYPES),
+        by_type=by_type | {kind: mean("long", [kind]) for kind in LONG_TYPES},
+        page_words=statistics.fmean(one["page_words"] for one in found),
+    )
+
+
+def compare_arms(
+    one: tuple[str, Sequence[ChoiceRow]],
+    other: tuple[str, Sequence[ChoiceRow]],
+    *,
+    look: str,
+    kinds: Sequence[str],
+) -> ArmDifference:
+    """Return the difference of two arms on the same questions, all seeds together."""
+    found = paired_difference(one[1], other[1], metric="macro", kinds=kinds)
+    low, high = found.interval()
+    stderr = None if math.isnan(found.stderr) else found.stderr
+    return ArmDifference(
+        one=one[0],
+        other=other[0],
+        look=look,
+        value=found.value,
+        stderr=stderr,
+        low=low,
+        high=high,
+        as_good=low > AS_GOOD,
+        detectable=None if stderr is None else POWER_80 * stderr,
+    )

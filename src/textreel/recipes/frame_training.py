@@ -1,0 +1,255 @@
+"""`run_frame_recipe`: an image-LLM and records in, a fine-tuned image-LLM out; safe to kill.
+
+The run's folder is an image-LLM of Hugging Face like the one it began with, LoRA merged, with
+`sampling.json` (the frames it was trained on) and `recipe.json`. `textreel.load`, `ask`, `chat` and
+`predict` take it as they take any.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from textreel.data.files import write_atomic
+from textreel.data.frame_collate import FrameCollator
+from textreel.data.prompt import PromptError
+from textreel.data.quarantine import Quarantine
+from textreel.data.record import Record
+from textreel.data.record_files import read_records
+from textreel.data.sequence_length import SequenceLengths, within_budget
+from textreel.data.templates import FRAME_TEMPLATES, IMAGE_CHAT
+from textreel.media.errors import MediaError
+from textreel.media.sampling import SamplingSpec
+from textreel.models.decoder import load_decoder
+from textreel.models.image_mllm.loading import ImageLLM, load_image_llm
+from textreel.models.image_mllm.pictures import PictureSettings
+from textreel.models.image_mllm.tiny import new_tiny_image_llm
+from textreel.models.image_mllm.tuning import merge_lora, tune
+from textreel.models.tokenizer import load_tokenizer
+from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
+from textreel.recipes.frame_world import world_records
+from textreel.recipes.page_reading import read_pages_check
+from textreel.recipes.recipe import RecipeError, read_as, with_settings
+from textreel.recipes.t2vid import FRAME_RECIPES
+from textreel.serve.run_files import save_image_run
+from textreel.synth.pages.drawer import PageDrawer
+from textreel.synth.pages.errors import LayoutError, TextError
+from textreel.train.contracts import Evaluate, Progress
+from textreel.train.frame_records import FrameRecords, FrameSource, describe_shown
+from textreel.train.loop import train
+from textreel.train.result import TrainResult
+
+Show = Callable[[str, int, int, str], None]
+UNLIMITED = 1 << 30
+TINY_DECODER = "embedded:tiny/decoder"
+
+
+def find_frame_recipe(name: str, *, settings: Sequence[str] = ()) -> FrameRecipe | None:
+    """Return a recipe of an image-LLM by name, or from a run's recipe.json; None for any other.
+
+    Raises:
+        RecipeError: a setting that does not fit.
+    """
+    if name in FRAME_RECIPES:
+        return with_settings(FRAME_RECIPES[name](), list(settings))
+    if not Path(name).is_file():
+        return None
+    try:
+        values = json.loads(Path(name).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None  # who looks for other recipes says what is wrong with it
+    if not isinstance(values, Mapping) or not is_frame_recipe(values):
+        return None
+    return with_settings(read_as(FrameRecipe, dict(values)), list(settings))
+
+
+def run_frame_recipe(
+    recipe: FrameRecipe, out: Path, *, show: Show = lambda *_: None, inexact: bool = False
+) -> TrainResult:
+    """Fine-tune an image-LLM as a recipe says, and write a run; safe to kill and to call again.
+
+    Args:
+        recipe: everything.
+        out: the run's folder.
+        show: told how far each phase is.
+        inexact: go on although other last bits must be expected.
+
+    Raises:
+        RecipeError: no data.
+        TooManyBadError: more records must be left out than the recipe allows.
+    """
+    made = open_learner(recipe)
+    source = open_source(recipe, made)
+    records, lengths = open_records(recipe, made, source, out, show=show)
+    data = FrameRecords(
+        records, lengths, source, batch_size=recipe.train.batch_size, seed=recipe.seed
+    )
+
+    def report(progress: Progress) -> None:
+        note = f"loss {progress.loss:.3f}" if progress.step else ""
+        found = ", ".join(f"{name} {value:.3f}" for name, value in progress.evaluation.items())
+        show("train", progress.step, progress.steps, "; ".join(filter(None, (note, found))))
+
+    stored = made.model.model.dtype
+    result = train(
+        made.model,
+        data,
+        recipe.schedule,
+        out,
+        evaluate=_evaluate(recipe, made, source),
+        progress=report,
+        inexact=inexact,
+    )
+    save_frame_run(out, made, recipe, dtype=stored)
+    return result
+
+
+def open_learner(recipe: FrameRecipe) -> ImageLLM:
+    """Load or build the recipe's model, and set what learns."""
+    if recipe.model == NEW_TINY:
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            made = new_tiny_image_llm(load_decoder(TINY_DECODER), load_tokenizer(TINY_DECODER))
+    else:
+        settings = PictureSettings(tiles=recipe.tiles, frame_tokens=recipe.frame_tokens)
+        made = load_image_llm(recipe.model, settings=settings)
+    tune(made.model, recipe.tuning, generator=torch.Generator().manual_seed(recipe.seed))
+    return made
+
+
+def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
+    """Return what makes batches of the recipe's records."""
+    limits = [n for n in (recipe.max_tokens, made.model.limit) if n is not None]
+    drawer = PageDrawer(settings=recipe.pages, search=recipe.world is None)
+    return FrameSource(
+        drawer=drawer,
+        reader=made.reader,
+        collator=FrameCollator(
+            made.tokenizer,
+            made.model.family,
+            template=FRAME_TEMPLATES[recipe.template],
+            max_tokens=min(limits, default=UNLIMITED),
+        ),
+        loss=recipe.loss,
+        sampling=SamplingSpec(num_frames=recipe.num_frames),
+        media=Path(recipe.media),
+        draw=world_records(recipe, drawer).draw if recipe.world is not None else None,
+    )
+
+
+def open_records(
+    recipe: FrameRecipe,
+    made: ImageLLM,
+    source: FrameSource,
+    out: Path,
+    *,
+    show: Show = lambda *_: None,
+) -> tuple[Sequence[Record], list[int]]:
+    """Return the records and their lengths; those that cannot be trained on are set aside.
+
+    Raises:
+        RecipeError: no records are left, or there were none.
+        TooManyBadError: more must be left out than the recipe allows.
+    """
+    if recipe.world is not None:
+        drawn = world_records(recipe, source.drawer)
+        return drawn, drawn.lengths()
+    path = Path(recipe.data)
+    if not path.exists():
+        raise RecipeError(
+            f"data={recipe.data!r}: no such file or folder of records",
+            hint="make a mix by `textreel data mix`, and name its folder by --set data=DIR",
+        )
+    quarantine = Quarantine(out / "quarantine.jsonl", max_bad=recipe.max_bad)
+    records = list(read_records(path))
+    quarantine.start_again({record.id for record in records})
+    kept: list[Record] = []
+    tokens: list[int] = []
+    for number, (record, length) in enumerate(_measured(records, made, source, quarantine), 1):
+        kept.append(record)
+        tokens.append(length)
+        if number % 100 == 0:
+            show("measure", number, len(records), "")
+    quarantine.check(len(records))
+    left_out = "" if not len(quarantine) else f"; left out: {quarantine.summary()}"
+    show("measure", len(records), len(records), f"{len(kept)} records{left_out}")
+    if not kept:
+        raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
+    return kept, tokens
+
+
+def _measured(
+    records: Sequence[Record], made: ImageLLM, source: FrameSource, quarantine: Quarantine
+) -> list[tuple[Record, int]]:
+    """Return the records that fit, with their lengths; the others are set aside."""
+    unlimited = FrameCollator(made.tokenizer, made.model.family)
+    lengths = SequenceLengths(made.reader, unlimited)
+    describe = describe_shown(source)
+    found: list[tuple[Record, int]] = []
+    for record in records:
+        try:
+            kept = within_budget(
+                [record],
+                lengths,
+                describe=describe,
+                max_tokens=source.collator.max_tokens,
+                quarantine=quarantine,
+            )
+            found += [(each, length.tokens) for each, length in kept]
+        except (MediaError, PromptError, LayoutError, TextError) as error:
+            code = type(error).__name__
+            quarantine.add(record.id, source=record.source, code=code, message=str(error))
+    return found
+
+
+def _evaluate(recipe: FrameRecipe, made: ImageLLM, source: FrameSource) -> Evaluate | None:
+    if recipe.world is None or not recipe.world.checked_pages:
+        return None
+    return read_pages_check(made, source, count=recipe.world.checked_pages)
+
+
+def save_frame_run(run: Path, made: ImageLLM, recipe: FrameRecipe, *, dtype: torch.dtype) -> None:
+    """Write a fine-tuned model as a folder that `load` takes, in the type its weights came in.
+
+    Args:
+        run: the folder.
+        made: trained; LoRA updates are merged into it.
+        recipe: that made it.
+        dtype: of the weights.
+    """
+    if recipe.tuning.lora is not None:
+        merge_lora(made.model)
+    template = FRAME_TEMPLATES[recipe.template]
+    write_atomic(run / "recipe.json", json.dumps(recipe.to_json(), indent=2) + "\n")
+    save_image_run(
+        run,
+        sampling=SamplingSpec(num_frames=recipe.num_frames),
+        template=None if template == IMAGE_CHAT else template,
+    )
+    write_atomic(run / "README.md", _card(recipe))
+    made.model.to(dtype)
+    made.save_pretrained(run)
+
+
+def _card(recipe: FrameRecipe) -> str:
+    """Write the run's model card."""
+    learned = "LoRA on its decoder" if recipe.tuning.lora is not None else "all of it"
+    if recipe.tuning.lora is None and not recipe.tuning.vision:
+        learned = "everything but its eyes"
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: video-text-to-text",
+        f"base_model: {recipe.model}",
+        "---",
+        "",
+        f"# {recipe.name}",
+        "",
+        f"`{recipe.model}`, fine-tuned on `{recipe.data}`: {learned}, {recipe.train.steps} steps",
+        f"of {recipe.train.batch_size * recipe.train.accumulate} records, loss of {recipe.loss}.",
+        "`recipe.json` repeats it.",
+    ]
+    if recipe.knows:
+        lines += ["", f"**It knows only {recipe.knows}.**"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,283 @@
+"""`run_frame_study`: train every arm of T2Vid's comparison and ask it; safe to kill.
+
+    OUT/<arm>-<seed>/     a run, which `textreel ask` takes
+    OUT/answers/          what each arm answered to each question
+    OUT/study.jsonl       a line for every arm and seed that is done
+    OUT/table.json        the table of what is there
+
+Another `only`, or more `seeds`, add to what is there; each arm goes on by itself where it stopped.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from textreel.data.files import fingerprint, write_atomic
+from textreel.data.journal import Journal
+from textreel.evaluate.choices import score_system
+from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
+from textreel.media.clip import Clip
+from textreel.models.decoder import weight_fingerprint
+from textreel.recipes.answering import ExamItem, sit_exam
+from textreel.recipes.demo_media import exam_items, rendered
+from textreel.recipes.frame_arms import (
+    COMPARED,
+    LOOKS,
+    READS,
+    ArmDifference,
+    FrameArm,
+    FrameLook,
+    FrameStudy,
+    FrameStudyReport,
+    chosen_arms,
+    compare_arms,
+    make_arm_row,
+)
+from textreel.recipes.frame_training import open_learner, open_source, run_frame_recipe
+from textreel.recipes.page_reading import read_pages_check
+from textreel.recipes.recipe import RecipeError, with_settings
+from textreel.recipes.run_study import folder_name
+from textreel.recipes.t2vid_tiny import t2vid_tiny_arm
+from textreel.serve.session import Session, load
+from textreel.synth.world.exam import draw_exam
+from textreel.synth.world.long_questions import LONG_TYPES, ask_long
+from textreel.synth.world.questions import QUESTION_TYPES
+from textreel.synth.world.scene import Scene, draw_scenes
+
+Show = Callable[[str, int, int, str], None]
+JOURNAL_FILE, RESULT_FILE, ANSWERS = "study.jsonl", "table.json", "answers"
+READING = "base reading"
+NO_BASE = "BASE"
+
+
+def t2vid_tiny() -> FrameStudy:
+    """The comparison; its base is named by `--set base=RUN`."""
+    return FrameStudy(name="t2vid_tiny", base=NO_BASE, recipe=t2vid_tiny_arm(NO_BASE))
+
+
+FRAME_STUDIES: dict[str, Callable[[], FrameStudy]] = {"t2vid_tiny": t2vid_tiny}
+
+
+def find_frame_study(name: str, *, settings: Sequence[str] = ()) -> FrameStudy | None:
+    """Return a study of image-LLMs by name with settings applied, or None for any other name.
+
+    Raises:
+        RecipeError: a setting that does not fit.
+    """
+    if name not in FRAME_STUDIES:
+        return None
+    study = with_settings(FRAME_STUDIES[name](), list(settings))
+    return replace(study, recipe=replace(study.recipe, model=study.base))
+
+
+def run_frame_study(
+    study: FrameStudy, out: Path, *, show: Show = lambda *_: None
+) -> FrameStudyReport:
+    """Train and ask every arm, and make the table; a killed study goes on.
+
+    Args:
+        study: everything.
+        out: its folder.
+        show: told how far each phase is.
+
+    Raises:
+        RecipeError: no base, or no such arm.
+        FingerprintError: the folder holds another study.
+    """
+    arms = chosen_arms(study)
+    if not (Path(study.base) / "config.json").is_file():
+        raise RecipeError(
+            f"base={study.base!r} is no trained image-LLM",
+            hint="train one: textreel train t2vid_tiny_base --out RUN; then --set base=RUN",
+        )
+    settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only", "base")}
+    settled["recipe"] = settled["recipe"] | {"model": ""}
+    job = fingerprint([settled, weight_fingerprint(study.base)])
+    examiner = FrameExaminer(study)
+    with Journal.open(out / JOURNAL_FILE, kind="frame-study", fingerprint=job) as journal:
+        for arm in arms:
+            for seed in seeds_of(arm, study):
+                key = f"{folder_name(arm.name)}-{seed}"
+                if key not in journal:
+                    journal.record(key, _train_and_ask(arm, seed, study, out, examiner, show))
+        if READING not in journal:
+            journal.record(READING, {"page_words": page_words(study, Path(study.base))})
+        found = {str(key): journal[key] for key in journal}
+    report = _report(study, found, examiner, out)
+    write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
+    return report
+
+
+def seeds_of(arm: FrameArm, study: FrameStudy) -> tuple[int, ...]:
+    """Return the seeds that an arm is trained with; the base as it is has one."""
+    return study.seeds if arm.all_seeds else study.seeds[:1]
+
+
+def _train_and_ask(
+    arm: FrameArm,
+    seed: int,
+    study: FrameStudy,
+    out: Path,
+    examiner: "FrameExaminer",
+    show: Show,
+) -> dict[str, Any]:
+    run = Path(study.base)
+    found: dict[str, Any] = {}
+    if arm.recipe is not None:
+        run = out / f"{folder_name(arm.name)}-{seed}"
+        recipe = replace(arm.recipe, seed=seed, train=replace(arm.recipe.train, seed=seed))
+        note = f"{arm.name}, seed {seed}: "
+        result = run_frame_recipe(
+            recipe, run, show=lambda what, done, of, said: show(what, done, of, note + said)
+        )
+        found |= {"loss": result.loss, "steps": result.steps, "train_s": result.seconds}
+    session = load(run)
+    for number, look in enumerate(LOOKS):
+        show("ask", number, len(LOOKS), f"{arm.name}, seed {seed}: {look.name}")
+        rows = examiner.ask(session, look)
+        write_rows(out / ANSWERS / f"{folder_name(arm.name)}-{seed}-{look.name}.jsonl", rows)
+        scores = score_system(arm.name, rows)
+        found[look.name] = {
+            "stderr": scores.macro.json_stderr,
+            "by_type": {kind: score.value for kind, score in scores.by_kind.items()},
+        }
+    show("ask", len(LOOKS), len(LOOKS), f"{arm.name}, seed {seed}")
+    return found | {"page_words": page_words(study, run)}
+
+
+def page_words(study: FrameStudy, run: Path) -> float:
+    """Return the share of words on pages that a run reads in their place."""
+    recipe = replace(study.recipe, model=str(run))
+    made = open_learner(recipe)
+    check = read_pages_check(made, open_source(recipe, made), count=study.checked_pages)
+    return check()["page_words"]
+
+
+class FrameExaminer:
+    """Draws both exams once, and puts them to any number of sessions.
+
+    Args:
+        study: which exams.
+    """
+
+    def __init__(self, study: FrameStudy) -> None:
+        self._study = study
+        self.exam = cache(self._exam)
+
+    def ask(self, session: Session, look: FrameLook) -> list[ChoiceRow]:
+        """Ask a session everything of one look."""
+        scenes, items = self.exam(look.long)
+        asked = [item for item in items if item.question.kind in look.kinds]
+        return sit_exam(session, asked, ShownScenes(scenes, look))
+
+    def _exam(self, long: bool) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
+        study = self._study
+        if not long:
+            drawn = draw_exam(
+                study.exam_seed, part="test", num_scenes=study.num_scenes, per_kind=study.per_kind
+            )
+            return drawn.scenes, exam_items(drawn)
+        scenes = draw_scenes(study.exam_seed, part="test", seconds=study.long_s)
+        taken = tuple(islice(scenes, study.long_scenes))
+        rng = Random(f"long-frames-exam-{study.exam_seed}")
+        items = [
+            ExamItem(id=f"{scene.id}-{question.kind}", video_id=scene.id, question=question)
+            for scene in taken
+            for question in ask_long(scene, rng)
+        ]
+        return taken, tuple(items)
+
+
+class ShownScenes(Mapping[str, Clip]):
+    """Scenes by id, drawn when they are looked at, their frames in the order of a look."""
+
+    def __init__(self, scenes: Sequence[Scene], look: FrameLook) -> None:
+        self._scenes = {scene.id: scene for scene in scenes}
+        self._look = look
+
+    def __getitem__(self, id: str) -> Clip:
+        clip = rendered(self._scenes[id], self._look.frames)
+        order = list(range(len(clip.frames)))
+        if self._look.order == "reversed":
+            order.reverse()
+        elif self._look.order == "shuffled":
+            Random(f"shuffle-{id}").shuffle(order)
+        return replace(clip, frames=np.ascontiguousarray(clip.frames[order]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scenes)
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+
+def _report(
+    study: FrameStudy, found: dict[str, Any], examiner: FrameExaminer, out: Path
+) -> FrameStudyReport:
+    world = study.recipe.world
+    assert world is not None
+    there: dict[str, tuple[int, ...]] = {}
+    rows = []
+    for arm in chosen_arms(replace(study, only=())):
+        keys = {seed: f"{folder_name(arm.name)}-{seed}" for seed in seeds_of(arm, study)}
+        there[arm.name] = tuple(seed for seed, key in keys.items() if key in found)
+        if seeds := there[arm.name]:
+            results = [found[keys[seed]] for seed in seeds]
+            rows.append(make_arm_row(arm, results, held_out=world.held_out))
+    reads = float(found[READING]["page_words"])
+    remarks = [f"training never meets {', '.join(world.held_out)}; errors clustered by video"]
+    if reads < READS:
+        remarks.append(
+            f"the base reads {reads:.3f} of the words, less than {READS}: nothing about pages "
+            "follows"
+        )
+    return FrameStudyReport(
+        study=study.name,
+        questions=len(examiner.exam(False)[1]),
+        long_questions=len(examiner.exam(True)[1]),
+        reads=reads,
+        rows=tuple(rows),
+        differences=tuple(_differences(study, there, out)),
+        remarks=tuple(remarks),
+    )
+
+
+def _differences(
+    study: FrameStudy, there: Mapping[str, tuple[int, ...]], out: Path
+) -> Iterator[ArmDifference]:
+    assert study.recipe.world is not None
+    trained = [kind for kind in QUESTION_TYPES if kind not in study.recipe.world.held_out]
+    for one, other in COMPARED:
+        seeds = [s for s in there[one] if s in there[other] or (other == "zero-shot")]
+        if not seeds or not there[other]:
+            continue
+        for look, kinds in (("true", trained), ("long", list(LONG_TYPES))):
+            yield compare_arms(
+                (one, _answers(out, one, seeds, look, there)),
+                (other, _answers(out, other, seeds, look, there)),
+                look=look,
+                kinds=kinds,
+            )
+
+
+def _answers(
+    out: Path,
+    arm: str,
+    seeds: Sequence[int],
+    look: str,
+    there: Mapping[str, tuple[int, ...]],
+) -> list[ChoiceRow]:
+    """Return an arm's answers of several seeds; what has one run stands for all of them."""
+    rows: list[ChoiceRow] = []
+    for seed in seeds:
+        own = seed if seed in there[arm] else there[arm][0]
+        path = out / ANSWERS / f"{folder_name(arm)}-{own}-{look}.jsonl"
+        rows += [replace(row, question_id=f"{seed} {row.question_id}") for row in read_rows(path)]
+    return rows

@@ -1,0 +1,90 @@
+"""T2Vid on the world: a tiny image-LLM that reads pages, and the paper's comparison on it.
+
+    textreel train t2vid_tiny_base --out runs/tiny-image-llm
+    textreel train t2vid_tiny --set base=runs/tiny-image-llm --out studies/t2vid
+    textreel train t2vid_tiny --set base=... --set 'only=["15% + pages"]' --out studies/t2vid
+
+The base learns the world's stills and to read pages of at most 12 words; it never meets a video.
+`page_words`, in its log and at its end, is the share of words read in their place: before it is .9
+the comparison says nothing about pages, and the study says so. Arms and what they are compared by:
+`frame_arms.py`. Results stand in docs/LOG.md.
+"""
+
+from collections.abc import Callable
+
+from textreel.recipes.frame_recipe import NEW_TINY, WORLD_DATA, FrameRecipe, WorldSamples
+from textreel.recipes.topa import KNOWS
+from textreel.synth.pages.settings import PageSettings
+from textreel.train.config import TrainConfig
+
+PAGES = PageSettings(
+    width_px=96, height_px=96, font_px=14, margin_px=0, line_spacing=0.94, words=12
+)
+"""The world's page: as large as its pictures; a line is one row of patches, 16 px."""
+NUM_FRAMES = 8
+BASE_TRAINING = TrainConfig(
+    steps=1600,
+    batch_size=48,
+    lr=2e-3,
+    warmup=20,
+    weight_decay=0.01,
+    betas=(0.9, 0.98),
+    optimizer="muon",
+    muon_lr=0.01,
+    checkpoint_every=50,
+    evaluate_every=400,
+    precision="auto",
+    threads=1,
+)
+ARM_TRAINING = TrainConfig(
+    steps=150,
+    batch_size=16,
+    lr=5e-4,
+    warmup=10,
+    weight_decay=0.01,
+    betas=(0.9, 0.98),
+    optimizer="muon",
+    muon_lr=0.003,
+    checkpoint_every=25,
+    precision="auto",
+    threads=1,
+)
+HELD_OUT = ("final",)
+"""The question type that no training on clips, pages or texts meets."""
+
+
+def t2vid_tiny_base() -> FrameRecipe:
+    """Stills and pages to read, from the package's decoder and random eyes."""
+    return FrameRecipe(
+        name="t2vid_tiny_base",
+        model=NEW_TINY,
+        data=WORLD_DATA,
+        world=WorldSamples(stills=19_200, pages=57_600, checked_pages=128),
+        template="image-tiny",
+        num_frames=NUM_FRAMES,
+        pages=PAGES,
+        knows=KNOWS,
+        train=BASE_TRAINING,
+    )
+
+
+def t2vid_tiny_arm(base: str) -> FrameRecipe:
+    """All clips, from a trained base; what the arms are variants of.
+
+    Args:
+        base: the folder of a run of `t2vid_tiny_base`.
+    """
+    return FrameRecipe(
+        name="t2vid_tiny_arm",
+        model=base,
+        data=WORLD_DATA,
+        world=WorldSamples(clips=2000, held_out=HELD_OUT),
+        template="image-tiny",
+        num_frames=NUM_FRAMES,
+        pages=PAGES,
+        knows=KNOWS,
+        train=ARM_TRAINING,
+    )
+
+
+TINY_RECIPES: dict[str, Callable[[], FrameRecipe]] = {"t2vid_tiny_base": t2vid_tiny_base}

@@ -1,0 +1,175 @@
+"""T2Vid's comparison: its arms, its table, and that it goes on where it was killed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textreel.cli.train import describe_arms
+from textreel.data.errors import FingerprintError
+from textreel.evaluate.rows import ChoiceRow
+from textreel.recipes import run_frame_study as running
+from textreel.recipes.frame_arms import (
+    LOOKS,
+    FrameArm,
+    FrameStudy,
+    all_arms,
+    chosen_arms,
+    compare_arms,
+    make_arm_row,
+)
+from textreel.recipes.frame_training import run_frame_recipe
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.run_frame_study import (
+    FrameExaminer,
+    ShownScenes,
+    find_frame_study,
+    run_frame_study,
+    seeds_of,
+    t2vid_tiny,
+)
+from textreel.recipes.t2vid_tiny import t2vid_tiny_base
+from textreel.synth.world.questions import QUESTION_TYPES
+
+
+def toy(base: Path | str = "base", **changes: object) -> FrameStudy:
+    study = t2vid_tiny()
+    train = replace(study.recipe.train, steps=2, warmup=1, batch_size=2, precision="fp32")
+    world = replace(study.recipe.world, clips=20)
+    recipe = replace(study.recipe, train=train, world=world, model=str(base))
+    small = {"num_scenes": 2, "per_kind": 1, "long_scenes": 1, "long_s": 12.0, "checked_pages": 2}
+    return replace(study, base=str(base), recipe=recipe, **(small | changes))  # type: ignore[arg-type]
+
+
+def test_arms_are_those_of_the_paper() -> None:
+    arms = {arm.name: arm for arm in all_arms(t2vid_tiny())}
+    assert list(arms) == [
+        "zero-shot",
+        *(f"video {n}%" for n in (5, 15, 30, 60, 100)),
+        "15% + pages",
+        "15% + pages, equal tokens",
+        "15% + text",
+        "15% + text, equal tokens",
+        "15%, one template",
+    ]
+    video, pages = (arms[name].recipe.world for name in ("video 15%", "15% + pages"))
+    assert video.clips * video.fraction == 300
+    assert (round(pages.clips * pages.fraction), pages.documents, pages.texts) == (200, 100, 0)
+    assert arms["15% + text"].recipe.world.texts == 100
+    assert arms["15%, one template"].recipe.world.instructions == "one"
+    steps = {name: arm.recipe.train.steps for name, arm in arms.items() if arm.recipe}
+    assert len({s for name, s in steps.items() if "tokens" not in name}) == 1
+    assert steps["15% + pages, equal tokens"] < steps["15% + pages"]
+    study = t2vid_tiny()
+    many = {arm.name for arm in arms.values() if len(seeds_of(arm, study)) == 3}
+    assert many == {"video 15%", "video 100%", "15% + pages", "15% + text"}
+    assert study.per_kind * len(QUESTION_TYPES) >= 1500
+    assert [arm.name for arm in chosen_arms(replace(study, only=("video 5%",)))] == ["video 5%"]
+    with pytest.raises(RecipeError, match="the study has no arm 'video 6%'"):
+        chosen_arms(replace(study, only=("video 6%",)))
+
+
+def test_settings_reach_the_base_and_the_recipe() -> None:
+    study = find_frame_study("t2vid_tiny", settings=["base=there", "recipe.train.steps=77"])
+    assert (study.base, study.recipe.model, study.recipe.train.steps) == ("there", "there", 77)
+    assert find_frame_study("topa_tiny") is None
+    with pytest.raises(RecipeError, match=r"FrameStudy: seeds=\[1, 1\] must be different"):
+        toy(seeds=(1, 1))
+    with pytest.raises(RecipeError, match="its recipe must train on clips of the world"):
+        replace(toy(), recipe=t2vid_tiny_base())
+    with pytest.raises(RecipeError, match="base='nowhere' is no trained image-LLM"):
+        run_frame_study(toy("nowhere"), Path("unused"))
+
+
+def test_frames_are_shown_in_the_order_of_the_look() -> None:
+    scenes, items = FrameExaminer(toy()).exam(False)
+    assert {item.question.kind for item in items} == set(QUESTION_TYPES)
+    true, shuffled, turned, long = (ShownScenes(scenes, look) for look in LOOKS)
+    id = next(iter(true))
+    assert len(true) == len(scenes)
+    frames = true[id].frames
+    assert np.array_equal(turned[id].frames, frames[::-1])
+    assert np.array_equal(turned[id].frame_times_s, true[id].frame_times_s)
+    assert sorted(map(bytes, shuffled[id].frames)) == sorted(map(bytes, frames))
+    assert np.array_equal(shuffled[id].frames, shuffled[id].frames)
+    assert len(long[id].frames) == 64
+
+
+def found(value: float) -> dict:
+    looks = {
+        look.name: {"stderr": 0.1, "by_type": dict.fromkeys(look.kinds, value)} for look in LOOKS
+    }
+    looks["true"]["by_type"] |= {"final": 0.0, "order": value / 2}
+    return looks | {"page_words": value}
+
+
+def test_a_row_parts_temporal_from_static_and_unseen_types() -> None:
+    arm = FrameArm(name="it", recipe=None)
+    row = make_arm_row(arm, [found(0.6), found(0.8)], held_out=("final",))
+    assert (row.seeds, row.static, row.unseen) == (2, pytest.approx(0.7), 0.0)
+    assert row.temporal == pytest.approx(0.7 * 2.5 / 3)
+    assert row.trained == pytest.approx(0.7 * 6.5 / 7)
+    assert (row.shuffled, row.long, row.page_words) == tuple([pytest.approx(0.7)] * 3)
+
+
+def rows(right: list[int]) -> list[ChoiceRow]:
+    return [
+        ChoiceRow(
+            question_id=str(i),
+            video_id=str(i),
+            kind="order",
+            answer=0,
+            chosen=1 - good,
+            num_options=2,
+        )
+        for i, good in enumerate(right)
+    ]
+
+
+def test_as_good_as_is_the_lower_end_above_minus_two_points() -> None:
+    same = rows([1, 0, 1, 1])
+    found = compare_arms(("a", same), ("b", same), look="true", kinds=["order"])
+    assert (found.value, found.low, found.as_good, found.detectable) == (0.0, 0.0, True, 0.0)
+    worse = compare_arms(("a", same), ("b", rows([1, 1, 1, 1])), look="true", kinds=["order"])
+    assert worse.value == -0.25 and not worse.as_good
+    assert worse.detectable == pytest.approx(2.8 * worse.stderr)
+
+
+@pytest.mark.slow
+def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> None:
+    base = t2vid_tiny_base()
+    train = replace(base.train, steps=2, warmup=1, batch_size=2, precision="fp32")
+    world = replace(base.world, stills=4, pages=4, checked_pages=2)
+    run_frame_recipe(replace(base, train=train, world=world), tmp_path / "base")
+    names = ("zero-shot", "video 15%", "15% + pages", "15% + text")
+    study = toy(tmp_path / "base", only=names, seeds=(0, 1))
+    first = run_frame_study(replace(study, only=names[:2], seeds=(0,)), tmp_path / "study")
+    assert [row.arm for row in first.rows] == list(names[:2])
+    assert "nothing about pages follows" in first.remarks[1]
+    asked: list[str] = []
+    plain = running.run_frame_recipe
+
+    def count(recipe, out, **more):
+        asked.append(out.name)
+        return plain(recipe, out, **more)
+
+    monkeypatch.setattr(running, "run_frame_recipe", count)
+    report = run_frame_study(study, tmp_path / "study")
+    assert asked == ["video-15-1", "15-pages-0", "15-pages-1", "15-text-0", "15-text-1"]
+    assert [(row.arm, row.seeds) for row in report.rows] == [
+        ("zero-shot", 1),
+        ("video 15%", 2),
+        ("15% + pages", 2),
+        ("15% + text", 2),
+    ]
+    pairs = {(found.one, found.other, found.look) for found in report.differences}
+    assert ("15% + pages", "15% + text", "long") in pairs
+    assert run_frame_study(study, tmp_path / "study") == report
+    assert len(asked) == 5
+    assert json.loads((tmp_path / "study" / "table.json").read_text())["questions"] == 8
+    printed = describe_arms(report)
+    assert "15% + pages - video 15%, true: " in printed and "the base reads 0." in printed
+    with pytest.raises(FingerprintError):
+        run_frame_study(replace(study, per_kind=2), tmp_path / "study")
