@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.models import published_fakes as fakes
-from tests.serve.runs import save_decoder, video
+from tests.serve.runs import save_decoder
 from textreel.cli.app import run as run_command
 from textreel.data.prompt import PromptTemplate
 from textreel.data.senses_prompt import SensesTemplate
@@ -240,6 +240,7 @@ def test_questions_and_videos_that_cannot_be_answered_say_why(session: Session, 
     assert session.ask(seen.features, "what ?", max_new_tokens=1).sound_status == "absent"
 
 
+@pytest.mark.slow
 def test_a_run_comes_back_with_all_its_settings(home: Path) -> None:
     settings = load_senses_settings(home / "run")
     assert settings.template == TEMPLATE and settings.clips.rule == "imagebind"
@@ -273,6 +274,7 @@ def test_damaged_settings_are_told_by_name(home: Path) -> None:
         load(run)
 
 
+@pytest.mark.slow
 def test_other_encoders_than_the_run_names_are_refused(home: Path) -> None:
     fakes.save_imagebind(home / "imagebind_huge.pth")
     bound = load_imagebind_encoder(
@@ -290,6 +292,7 @@ def test_other_encoders_than_the_run_names_are_refused(home: Path) -> None:
         load_senses_reader(home / "run", senses=Senses()).look(home / "story.txt")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_became_of_the_sound(home: Path, capsys) -> None:
     words = ["ask", str(home / "run"), str(home / "both.mp4"), "what moves ?"]
     assert run_command([*words, "--option", "red", "--option", "blue"]) == 0
@@ -328,12 +331,3 @@ def test_an_encoder_without_ears_is_no_sound_tower(tmp_path: Path) -> None:
     save_clip(tmp_path / "clip")
     with pytest.raises(ValueError, match="has no sound tower, so it cannot hear"):
         DualSoundTower(load_encoder(tmp_path / "clip"))
-
-
-def test_runs_before_still_answer(tmp_path: Path) -> None:
-    """The other family's runs are told apart by their config."""
-    from tests.serve.runs import make_run
-
-    run = make_run(tmp_path)
-    clip = video(tmp_path / "v.mp4", seed=1, sound=True)
-    assert load(run).ask(clip, "what ?", max_new_tokens=1).sound_status == "unused"

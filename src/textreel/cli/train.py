@@ -10,6 +10,8 @@ from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
+    from textreel.recipes.senses_recipe import SensesRecipe
+    from textreel.recipes.senses_study import SensesReport
     from textreel.recipes.study import StudyReport, StudyRow
 
 
@@ -27,15 +29,32 @@ def train(
             "--set", metavar="FIELD=VALUE", help="Such as train.steps=50; again for more."
         ),
     ] = None,
+    stage: Annotated[
+        str, typer.Option(metavar="NAME", help="Only this stage, of a recipe that has stages.")
+    ] = "",
     inexact: Annotated[
         bool, typer.Option("--inexact", help="Go on though other last bits must be expected.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train as a recipe says, or make a study's table; safe to kill and to call again."""
+    from textreel.recipes.find_senses import find_senses_recipe, find_senses_study
     from textreel.recipes.run_study import find_study, run_study
+    from textreel.recipes.senses_study import run_senses_study
     from textreel.recipes.training import find_recipe, run_recipe
 
+    if (looked := find_senses_study(recipe, settings=set_ or [])) is not None:
+        if inexact or stage:
+            raise OptionError("--inexact and --stage have no effect on a study")
+        with Display() as display:
+            table = run_senses_study(looked, out, show=display.update)
+        emit(table, as_json=as_json, text=describe_senses(table))
+        return
+    if (senses := find_senses_recipe(recipe, settings=set_ or [])) is not None:
+        _train_senses(senses, out, stage=stage, inexact=inexact, as_json=as_json)
+        return
+    if stage:
+        raise OptionError(f"--stage {stage}: {recipe} has no stages")
     if (study := find_study(recipe, settings=set_ or [])) is not None:
         if inexact:
             raise OptionError("--inexact has no effect on a study")
@@ -51,6 +70,36 @@ def train(
         as_json=as_json,
         text=f"{resolved.name}: loss {result.loss:.3f} after {result.steps} steps -> {out}",
     )
+
+
+def describe_senses(report: "SensesReport") -> str:
+    """Return the table of a study of two senses as lines for people."""
+    lines = [f"{report.study}: {report.questions} questions"]
+    width = max((len(f"{row.arm} | {row.look}") for row in report.rows), default=0)
+    for row in report.rows:
+        kinds = " ".join(f"{k} {v:.2f} ({row.errors[k]:.2f})" for k, v in row.by_type.items())
+        macro = "" if row.macro is None else f"{row.macro:.3f} ({row.macro_error:.3f})"
+        lines.append(f"{f'{row.arm} | {row.look}':<{width}}  {macro:<14} {kinds}")
+    lines += [f"{c.what}: {c.value:+.3f} +- {c.half_width:.3f}" for c in report.comparisons]
+    return "\n".join([*lines, *report.remarks])
+
+
+def _train_senses(
+    recipe: "SensesRecipe", out: Path, *, stage: str, inexact: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from textreel.recipes.senses_training import run_senses
+
+    with Display() as display:
+        results = run_senses(recipe, out, stage=stage, show=display.update, inexact=inexact)
+    lines = [
+        f"{recipe.name}, {name}: loss {result.loss:.3f} after {result.steps} steps"
+        for name, result in results.items()
+    ]
+    told = {"ok": True, "out": str(out), "stages": {n: asdict(r) for n, r in results.items()}}
+    text = "\n".join([*lines, f"-> {out}"]) if lines else f"{out} is finished already"
+    emit(told, as_json=as_json, text=text)
 
 
 def describe_study(report: "StudyReport") -> str:

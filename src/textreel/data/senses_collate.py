@@ -227,8 +227,11 @@ def _padded(rows: Sequence[NDArray[Any]], width: int, fill: int | bool) -> torch
 
 
 def _track(features: Sequence[Features]) -> Track | None:
-    if not features:
-        return None
+    return padded_track(features) if features else None
+
+
+def padded_track(features: Sequence[Features]) -> Track:
+    """Pad the features of several videos to one track."""
     longest = max(len(f.values) for f in features)
     shape = (len(features), longest, *features[0].values.shape[1:])
     values, times_s = torch.zeros(shape), torch.zeros(shape[:2])
