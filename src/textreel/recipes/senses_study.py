@@ -325,9 +325,7 @@ def make_report(
             )
         )
     compared = [
-        _difference(
-            found[one, look], found[other, its], metric, f"{one}, {look}", f"{other}, {its}"
-        )
+        _difference(found, (one, look), (other, its), metric)
         for one, look, other, its, metric in COMPARED
         if (one, look) in found and (other, its) in found
     ]

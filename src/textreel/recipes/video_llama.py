@@ -180,14 +180,14 @@ def video_llama_tiny_textonly() -> SensesRecipe:
     the full stop that the tiny decoder expects.
     """
     start = TrainConfig(
-        steps=1500,
+        steps=700,
         batch_size=32,
-        lr=2e-3,
-        warmup=50,
+        lr=1e-2,
+        warmup=30,
         weight_decay=0.02,
-        checkpoint_every=300,
+        checkpoint_every=100,
         optimizer="muon",
-        muon_lr=0.02,
+        muon_lr=0.1,
         threads=1,
     )
     return SensesRecipe(
@@ -224,7 +224,7 @@ def video_llama_tiny_textonly() -> SensesRecipe:
                     lr=3e-3,
                     warmup=10,
                     weight_decay=0.02,
-                    checkpoint_every=70,
+                    checkpoint_every=20,
                     threads=1,
                 ),
             ),
