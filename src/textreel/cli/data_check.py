@@ -16,41 +16,47 @@ if TYPE_CHECKING:
     from textreel.synth.check.report import DataReport
 
 
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="TextVid JSON, textual videos (.jsonl), a folder.")
+]
+BlindQuestions = Annotated[int, typer.Option(metavar="N", help="How many questions it is asked.")]
+Corpus = Annotated[
+    str | None,
+    typer.Option("--as", metavar="CORPUS", help="It is an annotation file: webvid, llava, ..."),
+]
+Media = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="With --as: look for pictures and videos there.")
+]
+ListTo = Annotated[
+    Path | None, typer.Option("--list", metavar="FILE", help="Write every finding there.")
+]
+KeepTo = Annotated[
+    Path | None, typer.Option("--keep", metavar="FILE", help="Write what passes (.jsonl).")
+]
+BlindLlm = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL|DIR", help="Ask this model the questions without the video."),
+]
+BlindAnswers = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Journal of its answers; asked again for nothing."),
+]
+
+
 def data_check(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="TextVid JSON, textual videos (.jsonl), a folder."),
-    ],
-    corpus: Annotated[
-        str | None,
-        typer.Option("--as", metavar="CORPUS", help="It is an annotation file: webvid, llava, ..."),
-    ] = None,
-    media: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="With --as: look for its pictures and videos there."),
-    ] = None,
+    file: File,
+    corpus: Corpus = None,
+    media: Media = None,
     encoder: opt.Encoder = None,
     benchmarks: opt.Benchmarks = None,
     limits: opt.LimitOptions = None,
-    list_to: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="Write every finding there.")
-    ] = None,
-    keep_to: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE", help="Write what passes (.jsonl).")
-    ] = None,
-    blind_llm: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL|DIR", help="Ask this model the questions without the video."),
-    ] = None,
+    list_to: ListTo = None,
+    keep_to: KeepTo = None,
+    blind_llm: BlindLlm = None,
     model: opt.Model = "",
     key_env: opt.KeyEnv = "",
-    blind_questions: Annotated[
-        int, typer.Option(metavar="N", help="How many questions it is asked.")
-    ] = 200,
-    blind_answers: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Journal of its answers; asked again for nothing."),
-    ] = None,
+    blind_questions: BlindQuestions = 200,
+    blind_answers: BlindAnswers = None,
     max_bad: opt.MaxBad = "1%",
     device: opt.Device = "cpu",
     as_json: JsonOption = False,
