@@ -16,13 +16,15 @@ from tests.recipes.senses_job import make_data, run_senses_job, staged_recipe
 from textreel.cli.app import run as run_command
 from textreel.data.record import Message, Part, Record
 from textreel.data.senses_templates import STILL_REQUESTS
+from textreel.data.textual_jsonl import write_videos
+from textreel.data.textual_video import TextualFrame, TextualQuestion, TextualVideo
 from textreel.features.errors import FeatureMismatchError, MissingFeaturesError
 from textreel.features.store import FeatureStore
 from textreel.models.errors import ModelConfigError
 from textreel.models.video_llama import VideoLlama
 from textreel.recipes.find_senses import find_senses_recipe
 from textreel.recipes.recipe import RecipeError, read_as
-from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
+from textreel.recipes.senses_data import Sources, _only, conversation_turns, stage_data
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import (
     DONE,
@@ -178,10 +180,50 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
     captions = replace(adapter, trains=("image",), mix={"w": 1.0})
     with pytest.raises(RecipeError, match="asks questions about both, which a stage of captions"):
         run_senses(replace(recipe, stages={"a": captions}, data=world), home / "captions")
-    two = replace(recipe, image_encoder=EncoderChoice(name="other"))
-    sources = Sources(two, build_senses(recipe).collator, home / "f", revisions={})
-    with pytest.raises(RecipeError, match="is read by one dual encoder, the recipe has"):
-        _ = sources.encoder
+    with pytest.raises(RecipeError, match="captions of sounds belong to the senses sound and"):
+        DataSource(corpus="textual", path="x", sense="image", sounds="y")
+    with pytest.raises(RecipeError, match="is read by one dual encoder, the recipe has a, b"):
+        _only({"image": named("a"), "sound": named("b")})
+    blind = replace(recipe, image_encoder=EncoderChoice(name="eva-blip2", weights=("a.pth",)))
+    sources = Sources(blind, build_senses(recipe).collator, home / "f", revisions={})
+    with pytest.raises(RecipeError, match="hold no text side that captions could be read with"):
+        sources.encoder("image")
+
+
+def named(name: str) -> object:
+    return type("Encoder", (), {"name": name, "revision": name})()
+
+
+def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path) -> None:
+    frame = TextualFrame(caption="red circle , black ground")
+    asked = TextualQuestion(question="what ?", options=("red", "blue"), answer=0, kind="colour")
+    videos = [
+        TextualVideo(id=i, frames=(frame,) * 12, caption="a circle", questions=(asked,))
+        for i in ("a", "b")
+    ]
+    heard = TextualVideo(
+        id="a", frames=(TextualFrame(caption="a hum is heard"),), caption="", times_s=(1.0,)
+    )
+    write_videos(home / "videos.jsonl", videos)
+    write_videos(home / "sounds.jsonl", [heard])
+    both = DataSource(
+        corpus="textual", path=str(home / "videos.jsonl"), sounds=str(home / "sounds.jsonl")
+    )
+    recipe = staged_recipe(home)
+    joint = replace(recipe.stages["vl2"], reads="both", trains=("image", "sound"), mix={"t": 1.0})
+    recipe = replace(recipe, stages={"joint": joint}, data={"t": both})
+    sources = Sources(recipe, build_senses(recipe).collator, home / "texts", revisions={})
+    batch = stage_data(sources, joint).batch(0)
+    assert batch.ids == ("a",), "only videos that are heard"
+    assert batch.image is not None and batch.image.features.shape[1] == 8, "thinned"
+    assert batch.sound is not None and batch.sound.features.shape[1] == 1
+    other = replace(recipe, data={"t": replace(both, sounds=str(home / "videos2.jsonl"))})
+    sources = Sources(other, sources.collator, home / "texts2", revisions={})
+    with pytest.raises(RecipeError, match="there is no file of textual videos"):
+        sources.world("t")
+    write_videos(home / "videos2.jsonl", [replace(heard, id="z")])
+    with pytest.raises(RecipeError, match="no textual video with what is to be shown"):
+        sources.world("t")
 
 
 def record(*said: tuple[str, str]) -> Record:

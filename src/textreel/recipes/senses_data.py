@@ -9,7 +9,6 @@ says: a sound branch may read features of pictures, as the published one does al
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -30,7 +29,8 @@ from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
 from textreel.models.senses_batch import SensesBatch
 from textreel.recipes.recipe import RecipeError
-from textreel.recipes.senses_recipe import WORLD, DataSource, SensesRecipe, SensesStage
+from textreel.recipes.senses_recipe import TEXTUAL, WORLD, DataSource, SensesRecipe, SensesStage
+from textreel.recipes.senses_texts import textual_data
 from textreel.recipes.senses_words import blurred_track
 from textreel.recipes.senses_world import WorldData, world_data, world_items
 from textreel.train.buckets import Bucketed
@@ -60,32 +60,51 @@ class Sources:
         self.recipe, self.collator, self.features = recipe, collator, features
         self.revisions, self.max_bad = revisions, max_bad
         self._world: dict[str, WorldData] = {}
+        self._encoders: dict[str, DualEncoder] = {}
 
-    @cached_property
-    def encoder(self) -> DualEncoder:
-        """The dual encoder that reads the world.
+    def encoder(self, sense: str) -> DualEncoder:
+        """Return the encoder of a branch, which must be one that reads texts.
 
         Raises:
-            RecipeError: the branches read two different ones, or a published one without texts.
+            RecipeError: it has no text side.
         """
-        chosen = {
-            choice.name
-            for choice in (self.recipe.image_encoder, self.recipe.sound_encoder)
-            if choice is not None
-        }
-        if len(chosen) != 1:
+        choice = self.recipe.sound_encoder if sense == "sound" else self.recipe.image_encoder
+        assert choice is not None  # the recipe has checked it
+        if choice.weights:
             raise RecipeError(
-                f"data of the world is read by one dual encoder, the recipe has "
-                f"{', '.join(sorted(chosen))}"
+                f"the {sense} branch reads {choice.name}, whose files hold no text side that "
+                f"captions could be read with",
+                hint="align on texts with a dual encoder: CLIP, SigLIP, the tiny towers",
             )
-        return load_encoder(locate(chosen.pop()))
+        if choice.name not in self._encoders:
+            self._encoders[choice.name] = load_encoder(locate(choice.name))
+        return self._encoders[choice.name]
 
     def world(self, name: str) -> WorldData:
-        """Write or draw, and encode, a source of the world."""
+        """Write, draw or read, and encode, a source that is no annotation file."""
         if name not in self._world:
-            source = self.recipe.data[name]
-            self._world[name] = world_data(self.recipe, source, self.encoder, self.features / name)
+            recipe, source = self.recipe, self.recipe.data[name]
+            shown = ("image", "sound") if source.sense == "both" else (source.sense,)
+            encoders = {sense: self.encoder(sense) for sense in shown}
+            store = self.features / name
+            if source.corpus == TEXTUAL:
+                self._world[name] = textual_data(recipe, source, encoders, store)
+            else:
+                self._world[name] = world_data(recipe, source, _only(encoders), store)
         return self._world[name]
+
+
+def _only(encoders: Mapping[str, DualEncoder]) -> DualEncoder:
+    """Return the one encoder of all senses.
+
+    Raises:
+        RecipeError: there are two.
+    """
+    found = {encoder.revision: encoder for encoder in encoders.values()}
+    if len(found) > 1:
+        names = ", ".join(sorted(encoder.name for encoder in found.values()))
+        raise RecipeError(f"data of the world is read by one dual encoder, the recipe has {names}")
+    return next(iter(found.values()))
 
 
 def stage_data(sources: Sources, stage: SensesStage) -> RatioData[SensesBatch]:
@@ -103,7 +122,7 @@ def stage_data(sources: Sources, stage: SensesStage) -> RatioData[SensesBatch]:
     parts = []
     for name in stage.mix:
         source = sources.recipe.data[name]
-        made = _world if source.corpus == WORLD else _corpus
+        made = _world if source.corpus in (WORLD, TEXTUAL) else _corpus
         parts.append(made(sources, stage, name))
     return RatioData(parts, list(stage.mix.values()), seed=sources.recipe.seed)
 

@@ -20,7 +20,7 @@ from textreel.train.config import TrainConfig
 
 Task = Literal["captions", "instructions", "words"]
 Sense = Literal["image", "sound", "both"]
-WORLD = "world"
+WORLD, TEXTUAL = "world", "textual"
 STAGE_PARTS = ("image", "sound", "adapter")
 
 
@@ -29,15 +29,17 @@ class DataSource:
     """Where samples come from.
 
     Attributes:
-        corpus: key of `data.corpora.CORPORA`, or `world`.
+        corpus: key of `data.corpora.CORPORA`; `textual`, textual videos that stand for videos; or
+            `world`.
         path: its file; for the world how many videos it writes.
+        sounds: for `textual`: captions of what is heard, as textual videos of the same ids.
         features: the store with features of the pictures or videos (`textreel encode run`), of the
             encoder of the branch that reads them.
         sound_features: where a stage reads both: the store for the sound branch.
         media: folder that relative paths in the file start at.
         shows: for the world: `text`, captions of frames and of sounds stand for both senses;
             `clips`, drawn frames, and for the sound branch pictures of what sounds.
-        sense: for the world: what a prompt shows, and so what it asks about.
+        sense: for the world and for `textual`: what a prompt shows, and so what it asks about.
         only: for the world: question types; empty: all that suit the sense.
     """
 
@@ -46,15 +48,21 @@ class DataSource:
     features: str = ""
     sound_features: str = ""
     media: str = ""
+    sounds: str = ""
     shows: Literal["text", "clips"] = "text"
     sense: Sense = "both"
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.corpus != WORLD and self.corpus not in CORPORA:
+        if self.corpus not in (WORLD, TEXTUAL, *CORPORA):
             raise RecipeError(
                 f"there is no corpus {self.corpus!r} to train on",
-                hint=f"one of {', '.join((WORLD, *CORPORA))}",
+                hint=f"one of {', '.join((WORLD, TEXTUAL, *CORPORA))}",
+            )
+        if self.corpus == TEXTUAL and (self.sense == "image") != (not self.sounds):
+            raise RecipeError(
+                f"a textual source with sense={self.sense!r} and sounds={self.sounds!r}: captions "
+                f"of sounds belong to the senses sound and both, and they need them"
             )
         if self.corpus == WORLD and not (self.path.isdecimal() and int(self.path)):
             raise RecipeError(f"path={self.path!r}: of the world it is how many videos to write")

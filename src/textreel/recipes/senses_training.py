@@ -27,7 +27,7 @@ from textreel.models.tokenizer import load_tokenizer
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.models.video_llama_checkpoint import Branch
 from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
-from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
 from textreel.recipes.senses_recipe import EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_words import image_samples, sound_samples, words_data
@@ -120,10 +120,12 @@ def stage_folder(out: Path, recipe: SensesRecipe, name: str) -> Path:
 
 
 def _check_folder(recipe: SensesRecipe, out: Path) -> None:
-    path, text = out / "recipe.json", json.dumps(recipe.to_json(), indent=2) + "\n"
+    path = out / "recipe.json"
     if not path.is_file():
-        write_atomic(path, text)
-    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(text):
+        write_atomic(path, json.dumps(recipe.to_json(), indent=2) + "\n")
+        return
+    found = read_as(SensesRecipe, json.loads(path.read_text(encoding="utf-8")))
+    if found.to_json() != read_as(SensesRecipe, json.loads(json.dumps(recipe.to_json()))).to_json():
         raise StageError(
             f"{out} was begun with another recipe than this {recipe.name}",
             hint=f"choose another folder, or go on: textreel train {path} --out {out}",
@@ -198,7 +200,7 @@ def _branches(trains: Sequence[str]) -> list[Branch]:
     Raises:
         RecipeError: it trains something else.
     """
-    found: list[Branch] = [b for b in ("image", "sound") if b in trains]  # type: ignore[misc]
+    found: list[Branch] = [b for b in ("image", "sound") if b in trains]
     if len(found) != len(trains):
         raise RecipeError(
             f"a head start fits branches to words; it cannot train {', '.join(trains)}",

@@ -22,6 +22,7 @@ import torch
 from textreel.data.prompt import Turn
 from textreel.data.textual_video import TextualFrame, TextualVideo
 from textreel.features.encode_store import fill_textual, textual_fingerprint
+from textreel.features.fuse import FuseMode
 from textreel.features.store import FeatureStore
 from textreel.media.sound_clips import SoundClipSpec, clip_bounds
 from textreel.models.batch import Features
@@ -160,8 +161,8 @@ def world_data(
         pictured = tuple(_pictured(sounds, scenes, recipe))
         return WorldData(videos=tuple(videos), sounds=pictured, image=image, sound=heard)
     if source.sense != "sound":
-        image = _encoded(videos, encoder, store / "texts")
-    texts = _encoded(sounds, encoder, store / "sounds")
+        image = encoded_texts(videos, encoder, store / "texts")
+    texts = encoded_texts(sounds, encoder, store / "sounds")
     heard = {id.removesuffix(SOUND_ID): f for id, f in texts.items()}
     return WorldData(videos=tuple(videos), sounds=tuple(sounds), image=image, sound=heard)
 
@@ -206,19 +207,20 @@ def _sounding(
     return draw_still(rng.choice(BACKGROUNDS), looks, rng, noise)
 
 
-def _encoded(
-    videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path
+def encoded_texts(
+    videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path, *, mode: FuseMode = "caption"
 ) -> dict[str, Features]:
+    """Encode textual videos into a store, and return their features by id; a killed job goes on."""
     if not videos:
         return {}
     opened = FeatureStore.open_or_create(
         store,
         encoder=encoder.name,
         revision=encoder.revision,
-        sampling=textual_fingerprint(videos, mode="caption"),
+        sampling=textual_fingerprint(videos, mode=mode),
         feature_dim=encoder.dim,
     )
-    fill_textual(opened, videos, encoder, mode="caption", window=ENCODE_WINDOW)
+    fill_textual(opened, videos, encoder, mode=mode, window=ENCODE_WINDOW)
     ids = [video.id for video in videos]
     return dict(zip(ids, opened.read_many(ids), strict=True))
 
