@@ -11,6 +11,8 @@ from torch.nn.functional import cross_entropy
 from tests.models import published_fakes as fakes
 from tests.models.tiny_decoders import make_decoder
 from textreel.models import decoder as decoders
+from textreel.models.adapters import LoraSettings
+from textreel.models.bridges import Identity
 from textreel.models.decoder_checks import config_width, refuse_delta
 from textreel.models.errors import (
     BatchError,
@@ -18,7 +20,15 @@ from textreel.models.errors import (
     DecoderNotFoundError,
     ModelConfigError,
 )
+from textreel.models.generate import Sampling
 from textreel.models.published_files import PublishedFileError
+from textreel.models.qformer_connector import (
+    PUBLISHED_SOUND,
+    QFormerConnector,
+    QFormerConnectorConfig,
+)
+from textreel.models.thread import Thread
+from textreel.models.track_row import TrackRow
 from textreel.models.video_llama import SensesBatch, Track, VideoLlama, VideoLlamaConfig
 from textreel.models.video_llama_checkpoint import read_branch
 
@@ -175,3 +185,117 @@ def test_a_delta_is_told_from_a_decoder(tmp_path, safe) -> None:
         refuse_delta(tmp_path / "delta")
     with pytest.raises(DecoderNotFoundError, match=r"no decoder .* for its config"):
         config_width(str(tmp_path / "nowhere"))
+
+
+def test_a_picture_is_a_video_of_one_frame_and_padding_changes_nothing(model) -> None:
+    generator = torch.Generator().manual_seed(1)
+    frames = torch.randn(2, 4, 3, 12, generator=generator)
+    mask = torch.tensor([[True, True, True, True], [True, False, False, False]])
+    padded = model.soft_tokens("image", Track(features=frames, mask=mask))
+    alone = model.soft_tokens("image", Track(features=frames[1:, :1]))
+    torch.testing.assert_close(padded[1:], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_published_tables_end_at_32_frames_and_8_clips_and_others_go_on() -> None:
+    picture, sound = QFormerConnectorConfig(), PUBLISHED_SOUND
+    assert (picture.num_soft_tokens(32), sound.num_soft_tokens(8)) == (32, 8)
+    with pytest.raises(BatchError, match="33 steps of time, but this connector has 32 positions"):
+        picture.num_soft_tokens(33)
+    with pytest.raises(BatchError, match="9 steps of time, but this connector has 8 positions"):
+        sound.num_soft_tokens(9)
+    for positions in ("interpolated", "time", "none"):
+        assert replace(picture, positions=positions).num_soft_tokens(128) == 32
+
+
+def test_without_positions_the_order_of_frames_is_lost() -> None:
+    shape = replace(IMAGE, positions="none")
+    branch = QFormerConnector(shape, model_dim=8, generator=torch.Generator().manual_seed(0))
+    branch.eval()
+    frames = torch.randn(1, 6, 3, 12, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(branch(frames), branch(frames.flip(1)), atol=1e-5, rtol=1e-5)
+    assert not any("positions" in name for name, _ in branch.named_parameters())
+
+
+def test_what_learns_is_named(decoder) -> None:
+    both = VideoLlama(decoder, VideoLlamaConfig(decoder="d", image=IMAGE, sound=SOUND))
+    both.learn(["sound"])
+    learning = {n.split(".")[1] for n, p in both.named_parameters() if p.requires_grad}
+    assert learning == {"sound"}
+    both.train()
+    assert both.branch("sound").training and not both.branch("image").training
+    with pytest.raises(ModelConfigError, match="this model cannot train adapter"):
+        both.learn(["adapter"])
+    with pytest.raises(ModelConfigError, match="this model cannot train nothing"):
+        both.learn([])
+
+
+def test_an_adapter_learns_and_is_saved_with_the_branches(tmp_path: Path, batch) -> None:
+    settings = LoraSettings(rank=2, targets=("q_proj",))
+    config = VideoLlamaConfig(decoder="d", image=IMAGE, sound=SOUND, lora=settings)
+    model = VideoLlama(decoders.prepare(make_decoder()), config)
+    model.learn(["adapter"])
+    learning = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert learning and all("lora_" in name for name in learning)
+    for parameter in model.trainable_parameters():
+        parameter.data.fill_(0.1)
+    model.save_pretrained(tmp_path)
+    again = VideoLlama.from_pretrained(tmp_path, decoder=decoders.prepare(make_decoder()))
+    assert again.config == model.config
+    assert torch.equal(again.loss(batch), model.loss(batch))
+
+
+@torch.no_grad()
+def test_scores_and_words_are_those_of_reading_row_by_row(model, batch) -> None:
+    lengths = torch.tensor([12, 10])
+    mask = torch.arange(12) < lengths[:, None]
+    asked = replace(batch, attention_mask=mask)
+    options = [[(3,), (4, 5)], [(6, 7), (8,)]]
+    scores = model.score(asked, options)
+    spoken = model.generate(asked, max_new_tokens=3, sampling=Sampling(stop_ids=()))
+    for row in range(2):
+        one = one_row(asked, row, int(lengths[row]))
+        found = Thread().score(TrackRow(model, one), options[row])
+        torch.testing.assert_close(found.total, scores[row].total, atol=1e-4, rtol=1e-4)
+        stream = Thread().stream(
+            TrackRow(model, one), max_new_tokens=3, sampling=Sampling(stop_ids=())
+        )
+        assert list(stream) == spoken[row]
+
+
+def one_row(batch: SensesBatch, row: int, length: int) -> SensesBatch:
+    part = slice(row, row + 1)
+    assert batch.image_slots is not None and batch.sound_slots is not None
+    assert batch.image is not None and batch.sound is not None
+    return SensesBatch(
+        input_ids=batch.input_ids[part, :length],
+        labels=batch.labels[part, :length],
+        ids=batch.ids[part],
+        image_slots=batch.image_slots[part, :length],
+        sound_slots=batch.sound_slots[part, :length],
+        image=Track(features=batch.image.features[part]),
+        sound=Track(features=batch.sound.features[part]),
+    )
+
+
+@torch.no_grad()
+def test_bridges_are_crossed_in_answering_only(model, batch) -> None:
+    class Double(torch.nn.Module):
+        def forward(self, values, mask, *, empty_frames):
+            return 2 * values
+
+    model.bridges["sound"] = Double()
+    before, bridged = (model.embeddings(batch, bridged=b) for b in (False, True))
+    model.bridges["sound"] = Identity()
+    assert torch.equal(before[:, 6:8], bridged[:, 6:8])
+    assert not torch.equal(before[:, 1:4], bridged[:, 1:4])
+    sound = Track(features=2 * batch.sound.features)
+    assert torch.equal(bridged[:, 1:4], model.soft_tokens("sound", sound))
+
+
+def test_a_prompt_that_is_too_long_says_so(model, batch) -> None:
+    limit = decoders.max_positions(model.decoder)
+    assert limit is not None
+    ids = torch.ones(1, limit + 1, dtype=torch.long)
+    long = SensesBatch(input_ids=ids, labels=ids, ids=("long",))
+    with pytest.raises(BatchError, match=r"long: a prompt of \d+ positions with what is seen"):
+        model.prompted(long, bridged=False)

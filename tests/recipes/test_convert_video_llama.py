@@ -126,4 +126,7 @@ def test_the_command_line_gives_one_line_or_one_object(source, tmp_path, capsys)
 def test_a_conversion_is_told_in_a_line(source, tmp_path) -> None:
     result = convert_video_llama(source, tmp_path / "run", shapes=SHAPES)
     line = describe(result)
-    assert "up to 4 frames and 2 clips of sound -> " in line and line.endswith("run")
+    assert "up to 4 frames and 2 clips of sound -> " in line
+    assert line.endswith("run (prompts: video-llama-vicuna)")
+    with pytest.raises(RecipeError, match="no template 'other' for pictures and sound"):
+        convert_video_llama(replace(source, template="other"), tmp_path / "run", shapes=SHAPES)

@@ -34,12 +34,17 @@ def convert_video_llama_command(
     imagebind: Annotated[
         Path | None, typer.Option(metavar="FILE", help="imagebind_huge.pth.")
     ] = None,
+    template: Annotated[
+        str, typer.Option(metavar="NAME", help="Its prompts; else the one that suits the decoder.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Turn released checkpoints of Video-LLaMA into a model that computes the same numbers."""
     from textreel.recipes.convert_video_llama import VideoLlamaSource, convert_video_llama
 
-    source = VideoLlamaSource(llm=llm, vl=vl, al=al, eva=eva, blip2=blip2, imagebind=imagebind)
+    source = VideoLlamaSource(
+        llm=llm, vl=vl, al=al, eva=eva, blip2=blip2, imagebind=imagebind, template=template
+    )
     result = convert_video_llama(source, out)
     emit(result, as_json=as_json, text=describe(result))
 
@@ -56,5 +61,5 @@ def describe(result: "VideoLlamaConversion") -> str:
     ]
     return (
         f"{result.trained_parameters:,} trained parameters, up to {' and '.join(limits)} "
-        f"-> {result.run}"
+        f"-> {result.run} (prompts: {result.template})"
     )

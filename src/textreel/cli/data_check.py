@@ -16,39 +16,65 @@ if TYPE_CHECKING:
     from textreel.synth.check.report import DataReport
 
 
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="TextVid JSON, textual videos (.jsonl), a folder.")
+]
+BlindQuestions = Annotated[int, typer.Option(metavar="N", help="How many questions it is asked.")]
+Corpus = Annotated[
+    str | None,
+    typer.Option("--as", metavar="CORPUS", help="It is an annotation file: webvid, llava, ..."),
+]
+Media = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="With --as: look for pictures and videos there.")
+]
+ListTo = Annotated[
+    Path | None, typer.Option("--list", metavar="FILE", help="Write every finding there.")
+]
+KeepTo = Annotated[
+    Path | None, typer.Option("--keep", metavar="FILE", help="Write what passes (.jsonl).")
+]
+BlindLlm = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL|DIR", help="Ask this model the questions without the video."),
+]
+BlindAnswers = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Journal of its answers; asked again for nothing."),
+]
+
+
 def data_check(
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="TextVid JSON, textual videos (.jsonl), a folder."),
-    ],
+    file: File,
+    corpus: Corpus = None,
+    media: Media = None,
     encoder: opt.Encoder = None,
     benchmarks: opt.Benchmarks = None,
     limits: opt.LimitOptions = None,
-    list_to: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="Write every finding there.")
-    ] = None,
-    keep_to: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE", help="Write what passes (.jsonl).")
-    ] = None,
-    blind_llm: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL|DIR", help="Ask this model the questions without the video."),
-    ] = None,
+    list_to: ListTo = None,
+    keep_to: KeepTo = None,
+    blind_llm: BlindLlm = None,
     model: opt.Model = "",
     key_env: opt.KeyEnv = "",
-    blind_questions: Annotated[
-        int, typer.Option(metavar="N", help="How many questions it is asked.")
-    ] = 200,
-    blind_answers: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Journal of its answers; asked again for nothing."),
-    ] = None,
+    blind_questions: BlindQuestions = 200,
+    blind_answers: BlindAnswers = None,
     max_bad: opt.MaxBad = "1%",
     device: opt.Device = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Check textual videos, whoever wrote them; every fault is counted with its reason."""
+    """Check textual videos, whoever wrote them; every fault is counted with its reason.
+
+    With --as, check an annotation file: every bad row with its line and the way out.
+    """
     from dataclasses import asdict
+
+    if corpus is not None:
+        others = (encoder, benchmarks, limits, list_to, keep_to, blind_llm, blind_answers)
+        if model or key_env or any(other is not None for other in others):
+            raise OptionError("--as checks an annotation file: of the others it takes --max-bad")
+        _check_corpus(file, corpus, media=media, max_bad=max_bad, as_json=as_json)
+        return
+    if media is not None:
+        raise OptionError("--media has no effect without --as")
 
     from textreel.data.errors import TooManyBadError
     from textreel.synth.check.report import check_file
@@ -72,6 +98,31 @@ def data_check(
     text = "\n".join(_describe(report, blind))
     try:
         bad.check(report.records)
+    except TooManyBadError as error:
+        emit_failed(told, error, as_json=as_json, text=text)
+    emit(told, as_json=as_json, text=text)
+
+
+def _check_corpus(
+    file: Path, corpus: str, *, media: Path | None, max_bad: str, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from textreel.data.corpora import CorpusFile
+    from textreel.data.corpus_check import check_corpus
+    from textreel.data.errors import TooManyBadError
+
+    report, bad = check_corpus(CorpusFile(path=file, corpus=corpus), media=media, max_bad=max_bad)
+    lines = [
+        f"{report.records} of {report.rows} rows are samples, with {report.messages} messages and "
+        f"{report.media} pictures and videos"
+    ]
+    if report.rejected:
+        lines.append(f"set aside: {count_all(report.rejected)}")
+    text = "\n".join([*lines, *(f"  {one}" for one in report.first)])
+    told = {"ok": True, **asdict(report)}
+    try:
+        bad.check(report.rows)
     except TooManyBadError as error:
         emit_failed(told, error, as_json=as_json, text=text)
     emit(told, as_json=as_json, text=text)

@@ -1,5 +1,6 @@
 """`textreel train`: run a recipe or a study by name, or repeat the recipe of a run."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,10 @@ from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
+    from textreel.recipes.demo_result import Show
     from textreel.recipes.frame_arms import FrameStudyReport
+    from textreel.recipes.senses_recipe import SensesRecipe
+    from textreel.recipes.senses_study import SensesReport
     from textreel.recipes.study import StudyReport, StudyRow
     from textreel.train.result import TrainResult
 
@@ -29,32 +33,32 @@ def train(
             "--set", metavar="FIELD=VALUE", help="Such as train.steps=50; again for more."
         ),
     ] = None,
+    stage: Annotated[
+        str, typer.Option(metavar="NAME", help="Only this stage, of a recipe that has stages.")
+    ] = "",
     inexact: Annotated[
         bool, typer.Option("--inexact", help="Go on though other last bits must be expected.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train as a recipe says, or make a study's table; safe to kill and to call again."""
+    from textreel.recipes.find_senses import find_senses_recipe
     from textreel.recipes.frame_training import find_frame_recipe, run_frame_recipe
-    from textreel.recipes.run_frame_study import find_frame_study, run_frame_study
-    from textreel.recipes.run_study import find_study, run_study
     from textreel.recipes.training import find_recipe, run_recipe
 
     settings = set_ or []
-    study = find_study(recipe, settings=settings)
-    frame_study = find_frame_study(recipe, settings=settings)
-    if inexact and (study is not None or frame_study is not None):
-        raise OptionError("--inexact has no effect on a study")
-    if frame_study is not None:
+    if (run := _find_study(recipe, settings)) is not None:
+        if inexact or stage:
+            raise OptionError("--inexact and --stage have no effect on a study")
         with Display() as display:
-            arms = run_frame_study(frame_study, out, show=display.update)
-        emit(arms, as_json=as_json, text=describe_arms(arms))
+            report, text = run(out, display.update)
+        emit(report, as_json=as_json, text=text)
         return
-    if study is not None:
-        with Display() as display:
-            report = run_study(study, out, show=display.update)
-        emit(report, as_json=as_json, text=describe_study(report))
+    if (senses := find_senses_recipe(recipe, settings=settings)) is not None:
+        _train_senses(senses, out, stage=stage, inexact=inexact, as_json=as_json)
         return
+    if stage:
+        raise OptionError(f"--stage {stage}: {recipe} has no stages")
     frames = find_frame_recipe(recipe, settings=settings)
     with Display() as display:
         if frames is not None:
@@ -65,6 +69,42 @@ def train(
             name = resolved.name
             result = run_recipe(resolved, out, show=display.update, inexact=inexact)
     emit(result, as_json=as_json, text=describe_run(name, result, out))
+
+
+def _find_study(
+    name: str, settings: "Sequence[str]"
+) -> "Callable[[Path, Show], tuple[object, str]] | None":
+    """Return what runs the study `name` and describes it; None: there is no such study."""
+    from textreel.recipes.find_senses import find_senses_study
+    from textreel.recipes.run_frame_study import find_frame_study, run_frame_study
+    from textreel.recipes.run_study import find_study, run_study
+    from textreel.recipes.senses_study import run_senses_study
+
+    if (study := find_study(name, settings=settings)) is not None:
+        found = study
+
+        def table(out: Path, show: "Show") -> tuple[object, str]:
+            report = run_study(found, out, show=show)
+            return report, describe_study(report)
+
+        return table
+    if (arms := find_frame_study(name, settings=settings)) is not None:
+        shown = arms
+
+        def arms_table(out: Path, show: "Show") -> tuple[object, str]:
+            report = run_frame_study(shown, out, show=show)
+            return report, describe_arms(report)
+
+        return arms_table
+    if (senses := find_senses_study(name, settings=settings)) is not None:
+        looked = senses
+
+        def senses_table(out: Path, show: "Show") -> tuple[object, str]:
+            report = run_senses_study(looked, out, show=show)
+            return report, describe_senses(report)
+
+        return senses_table
+    return None
 
 
 def describe_run(name: str, result: "TrainResult", out: Path) -> str:
@@ -78,6 +118,36 @@ def describe_run(name: str, result: "TrainResult", out: Path) -> str:
             if len(measured) > 1 and key in first:
                 told += f" ({first[key]:.3f} before the first)"
     return f"{told} -> {out}"
+
+
+def describe_senses(report: "SensesReport") -> str:
+    """Return the table of a study of two senses as lines for people."""
+    lines = [f"{report.study}: {report.questions} questions"]
+    width = max((len(f"{row.arm} | {row.look}") for row in report.rows), default=0)
+    for row in report.rows:
+        kinds = " ".join(f"{k} {v:.2f} ({row.errors[k]:.2f})" for k, v in row.by_type.items())
+        macro = "" if row.macro is None else f"{row.macro:.3f} ({row.macro_error:.3f})"
+        lines.append(f"{f'{row.arm} | {row.look}':<{width}}  {macro:<14} {kinds}")
+    lines += [f"{c.what}: {c.value:+.3f} +- {c.half_width:.3f}" for c in report.comparisons]
+    return "\n".join([*lines, *report.remarks])
+
+
+def _train_senses(
+    recipe: "SensesRecipe", out: Path, *, stage: str, inexact: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from textreel.recipes.senses_training import run_senses
+
+    with Display() as display:
+        results = run_senses(recipe, out, stage=stage, show=display.update, inexact=inexact)
+    lines = [
+        f"{recipe.name}, {name}: loss {result.loss:.3f} after {result.steps} steps"
+        for name, result in results.items()
+    ]
+    told = {"ok": True, "out": str(out), "stages": {n: asdict(r) for n, r in results.items()}}
+    text = "\n".join([*lines, f"-> {out}"]) if lines else f"{out} is finished already"
+    emit(told, as_json=as_json, text=text)
 
 
 def describe_study(report: "StudyReport") -> str:

@@ -16,7 +16,7 @@ from functools import partial
 
 from textreel.data.encoding import Tokenizer
 from textreel.data.prompt import (
-    VIDEO,
+    MEDIA,
     Piece,
     Prompt,
     PromptError,
@@ -46,6 +46,7 @@ def write_chat_prompt(
     tokenizer: Tokenizer,
     video: bool = True,
     context: Sequence[str] = (),
+    begin: Sequence[Piece] | None = None,
 ) -> Prompt:
     """Write questions about one video as a conversation in the tokenizer's own chat template.
 
@@ -59,6 +60,7 @@ def write_chat_prompt(
         tokenizer: has a chat template.
         video: whether there is a video.
         context: lines of text beside or instead of the video.
+        begin: what stands before the first question instead of instruction, video and context.
 
     Raises:
         ChatTemplateError: no chat template, or one that changes the texts.
@@ -71,7 +73,8 @@ def write_chat_prompt(
             f"{tokenizer.name_or_path}: the tokenizer has no chat template",
             hint="use a template with chat=False",
         )
-    begin = opening(turns[0], template, video=video, context=context)
+    if begin is None:
+        begin = opening(turns[0], template, video=video, context=context)
     messages = turn_messages(turns, template, begin)
     between = _render(messages, tokenizer)
     stop = between[-1].strip()
@@ -112,14 +115,14 @@ def turn_messages(
 
 def _stripped(pieces: Sequence[Piece]) -> Message:
     """Leave out blank space at both ends of a message."""
-    kept = [piece for piece in pieces if piece.text or piece == VIDEO]
-    while kept and kept[0] != VIDEO and not kept[0].text.strip():
+    kept = [piece for piece in pieces if piece.text or piece in MEDIA]
+    while kept and kept[0] not in MEDIA and not kept[0].text.strip():
         kept = kept[1:]
-    while kept and kept[-1] != VIDEO and not kept[-1].text.strip():
+    while kept and kept[-1] not in MEDIA and not kept[-1].text.strip():
         kept = kept[:-1]
-    if kept and kept[0] != VIDEO:
+    if kept and kept[0] not in MEDIA:
         kept[0] = replace(kept[0], text=kept[0].text.lstrip())
-    if kept and kept[-1] != VIDEO:
+    if kept and kept[-1] not in MEDIA:
         kept[-1] = replace(kept[-1], text=kept[-1].text.rstrip())
     return tuple(kept)
 
@@ -127,8 +130,7 @@ def _stripped(pieces: Sequence[Piece]) -> Message:
 def _render(messages: Sequence[Message], tokenizer: Tokenizer) -> list[str]:
     """Return the template's own words before, between and after the messages."""
     mark = hashlib.sha256(repr(messages).encode()).hexdigest()[:16]
-    video = f"<{mark}-video>"
-    stand_in = {"video": video, "target": UNKNOWN}
+    stand_in = {"video": f"<{mark}-video>", "sound": f"<{mark}-sound>", "target": UNKNOWN}
     texts = ["".join(p.text or stand_in.get(p.kind, "") for p in message) for message in messages]
     return observe(texts, partial(_apply, tokenizer), name=tokenizer.name_or_path)
 

@@ -2,16 +2,19 @@
 
     for record in read_corpus("LongAlpaca-12k.json", "longalpaca", quarantine): ...
 
-A file is a JSON list or JSON lines; either is read a row at a time. Ids of long texts are hashes of
+A file is a JSON list or JSON lines, read a row at a time; WebVid's is a csv with a header, and the
+captions of CC595k and MiniGPT-4 are a list inside an object. Ids of long texts are hashes of
 their content, so a corpus may be filtered or reordered and a mix of it stays the same.
 """
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from textreel.data.conversation_rows import Conversations, from_conversations
 from textreel.data.corpus_rows import (
     from_booksum,
     from_fields,
@@ -24,8 +27,15 @@ from textreel.data.files import Json
 from textreel.data.json_stream import read_json_list
 from textreel.data.long_text import LongText, RowError, content_key
 from textreel.data.quarantine import Quarantine
-from textreel.data.record import Record, RecordError
-from textreel.data.video_rows import from_llava_video, from_video_chatgpt
+from textreel.data.record import Message, Record, RecordError
+from textreel.data.video_rows import (
+    from_captions,
+    from_llava_instruct,
+    from_llava_video,
+    from_video_chatgpt,
+    from_videochat,
+    from_webvid,
+)
 
 FIELDS = ("context", "instruction", "answer")
 TEXTS: dict[str, Callable[[Mapping[str, Json]], LongText]] = {
@@ -35,9 +45,21 @@ TEXTS: dict[str, Callable[[Mapping[str, Json]], LongText]] = {
     "natural-questions": from_natural_questions,
 }
 """Corpora of long texts."""
-VIDEOS = {"video-chatgpt": from_video_chatgpt, "sharegemini": from_llava_video}
-"""Sets of questions about videos."""
-CORPORA = (*TEXTS, *VIDEOS, "fields", "records")
+VIDEOS: dict[str, Callable[[Mapping[str, Json]], tuple[Message, ...]]] = {
+    "video-chatgpt": from_video_chatgpt,
+    "sharegemini": from_llava_video,
+    "webvid": from_webvid,
+    "captions": from_captions,
+    "llava-instruct": from_llava_instruct,
+    "videochat": from_videochat,
+}
+"""Sets of questions about, or captions of, videos and pictures."""
+_CSV = ("webvid",)
+_INSIDE = {"captions": "annotations"}
+"""Corpora whose rows are a list inside an object, and where."""
+CONVERSATIONS: tuple[Conversations, ...] = ("llava", "sharegpt")
+"""Conversations that are read so that they can be written again as they were."""
+CORPORA = (*TEXTS, *VIDEOS, *CONVERSATIONS, "fields", "records")
 """All names; `fields` is any JSON with named fields, `records` are our own."""
 
 
@@ -112,7 +134,7 @@ def read_corpus(
     if not file.path.is_file():
         raise CorpusError(f"there is no file {file.path}", hint="check the path")
     count = CorpusCount() if count is None else count
-    for line, row in _rows(file.path):
+    for line, row in _rows(file):
         count.rows += 1
         try:
             record = _record(file, row, line)
@@ -123,7 +145,7 @@ def read_corpus(
                 source=str(file.path),
                 line=line,
                 code=getattr(error, "code", "record"),
-                message=str(error),
+                message=f"{error}; {error.hint}" if error.hint else str(error),
             )
             continue
         count.records += 1
@@ -137,6 +159,9 @@ def _record(file: CorpusFile, row: Json, line: int) -> Record:
         return Record.from_json(row)
     source = f"{file.corpus}: {file.path.name} line {line}"
     licence = str(row.get("licence") or row.get("license") or file.licence)
+    for shape in CONVERSATIONS:
+        if file.corpus == shape:
+            return from_conversations(row, shape, source=source, licence=licence)
     if file.corpus in VIDEOS:
         messages = VIDEOS[file.corpus](row)
         made = Record(id="-", messages=messages, source=source, licence=licence)
@@ -146,8 +171,51 @@ def _record(file: CorpusFile, row: Json, line: int) -> Record:
     return TEXTS[file.corpus](row).to_record(source=source, licence=licence)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Json]]:
-    """Yield line number and value of every row of a JSON list or of JSON lines."""
+def _rows(file: CorpusFile) -> Iterator[tuple[int, Json]]:
+    """Yield line number and value of every row."""
+    if file.corpus in _CSV:
+        return _csv_rows(file.path)
+    if file.corpus in _INSIDE:
+        return _inner_rows(file.path, _INSIDE[file.corpus])
+    return _json_rows(file.path)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, Json]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        try:
+            yield from ((rows.line_num, dict(row)) for row in rows)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise TextualDataError(
+                f"{path} line {rows.line_num} is no csv: {error}", hint="mend or remove the line"
+            ) from error
+
+
+def _inner_rows(path: Path, field: str) -> Iterator[tuple[int, Json]]:
+    """Yield the rows of the list in an object's field, each with its line.
+
+    A file that is a list itself is read as one.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    if text.lstrip().startswith("["):
+        yield from read_json_list(path)
+        return
+    whole = _parse(text, path, 1)
+    rows = whole.get(field) if isinstance(whole, dict) else None
+    if not isinstance(rows, list):
+        raise TextualDataError(
+            f"{path} holds no list {field!r}", hint=f'it looks like {{"{field}": [...]}}'
+        )
+    decoder, at = json.JSONDecoder(), text.index("[", text.index(f'"{field}"')) + 1
+    for _ in rows:
+        at = next(i for i in range(at, len(text)) if text[i] not in " \t\r\n,")
+        row, end = decoder.raw_decode(text, at)
+        yield 1 + text.count("\n", 0, at), row
+        at = end
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Json]]:
+    """Yield the rows of a JSON list or of JSON lines."""
     with path.open("rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):

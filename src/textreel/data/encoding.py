@@ -5,13 +5,13 @@ offsets; each target ends with the prompt's stop, or with the tokenizer's end-of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textreel.data.prompt import Prompt, Segment
+from textreel.data.prompt import MEDIA, Prompt, Segment
 
 Tokens = tuple[list[int], list[bool]]
 """Token ids, and which of them are targets."""
@@ -50,6 +50,7 @@ class EncodedPrompt:
         video_at: how many of the ids stand before the video; None: no video.
         answer: index of the right option, where there is one.
         dropped: pieces of context that were left out to make it fit.
+        sound_at: how many of the ids stand before the sound; None: no sound.
     """
 
     id: str
@@ -58,6 +59,7 @@ class EncodedPrompt:
     video_at: int | None
     answer: int | None = None
     dropped: int = 0
+    sound_at: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -126,7 +128,7 @@ def _stopped(segment: Segment, stop: str | None) -> Segment:
             text = text[:end] + stop + text[end:]
             end, shift = end + len(stop), shift + len(stop)
         targets.append((start, end))
-    return Segment(text=text, targets=tuple(targets), video_before=segment.video_before)
+    return replace(segment, text=text, targets=tuple(targets))
 
 
 def _mark(
@@ -152,10 +154,11 @@ def _join(
 ) -> EncodedPrompt:
     """Put a prompt's parts together; `cut`: without its last target."""
     ids, targets = ([], []) if begin is None else ([begin], [False])
-    video_at = None
+    places: dict[str, int] = {}
+    media = [piece.kind for piece in prompt.pieces if piece in MEDIA]
     for index, (more_ids, more_targets) in enumerate(parts):
         if index:
-            video_at = len(ids)
+            places[media[index - 1]] = len(ids)
         ids += more_ids
         targets += more_targets
     end = _last_target(targets) if cut else len(ids)
@@ -163,8 +166,9 @@ def _join(
         id=prompt.id,
         token_ids=np.asarray(ids[:end], dtype=np.int32),
         is_target=np.asarray(targets[:end], dtype=bool),
-        video_at=video_at,
+        video_at=places.get("video"),
         answer=prompt.answer,
+        sound_at=places.get("sound"),
     )
 
 
@@ -193,6 +197,7 @@ def split_choice(records: Sequence[EncodedPrompt], *, dropped: int) -> EncodedCh
         video_at=first.video_at,
         answer=first.answer,
         dropped=dropped,
+        sound_at=first.sound_at,
     )
     return EncodedChoice(
         prompt=head,

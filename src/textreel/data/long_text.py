@@ -19,8 +19,8 @@ class RowError(HintedError, ValueError):
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message, hint="mend the row, or let it be counted and left out")
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "mend the row, or let it be counted and left out")
         self.code = code
 
 

@@ -141,7 +141,7 @@ class Turn:
             )
 
 
-PieceKind = Literal["text", "video", "target"]
+PieceKind = Literal["text", "video", "sound", "target"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,8 +149,9 @@ class Piece:
     """A part of a prompt.
 
     Attributes:
-        kind: `text`; `video`, where soft tokens go; `target`, what the model shall say.
-        text: its words; empty for a video.
+        kind: `text`; `video` and `sound`, where soft tokens of pictures and of sound go; `target`,
+            what the model shall say.
+        text: its words; empty for a video or a sound.
         droppable: whether this text may be left out of a prompt that is too long.
     """
 
@@ -160,21 +161,25 @@ class Piece:
 
 
 VIDEO = Piece(kind="video")
+SOUND = Piece(kind="sound")
+MEDIA = (VIDEO, SOUND)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """Text between videos, with the spans of its targets.
+    """Text between videos and sounds, with the spans of its targets.
 
     Attributes:
         text: the words.
         targets: (start, end) of every target, characters in [start, end).
         video_before: whether a video stands right before this text.
+        sound_before: whether a sound does.
     """
 
     text: str
     targets: tuple[tuple[int, int], ...]
     video_before: bool
+    sound_before: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +208,8 @@ class Prompt:
             raise PromptError(f"{self.id}: a prompt ends with a target, known or empty")
         if sum(piece.kind == "video" for piece in self.pieces) > 1:
             raise PromptError(f"{self.id}: a prompt takes one video")
+        if sum(piece.kind == "sound" for piece in self.pieces) > 1:
+            raise PromptError(f"{self.id}: a prompt takes one sound")
         early = [p for p in self.pieces[:-1] if p.kind == "target" and not p.text]
         if early:
             raise PromptError(f"{self.id}: only the last answer of a prompt may be unknown")
@@ -224,27 +231,33 @@ class Prompt:
         return replace(self, pieces=tuple(p for i, p in enumerate(self.pieces) if i not in gone))
 
     def segments(self) -> tuple[Segment, ...]:
-        """Return the texts between videos with the character spans of their targets."""
-        parts: list[list[Piece]] = [[]]
+        """Return the texts between video and sound with the character spans of their targets."""
+        parts: list[tuple[Piece | None, list[Piece]]] = [(None, [])]
         for piece in self.pieces:
-            if piece.kind == "video":
-                parts.append([])
+            if piece in MEDIA:
+                parts.append((piece, []))
             else:
-                parts[-1].append(piece)
-        return tuple(_segment(part, video_before=i > 0) for i, part in enumerate(parts))
+                parts[-1][1].append(piece)
+        return tuple(_segment(part, before=before) for before, part in parts)
 
-    def text(self, *, video: str = "<video>") -> str:
-        """Return all words in order, `video` standing for the video; for people and logs."""
-        return "".join(video if piece.kind == "video" else piece.text for piece in self.pieces)
+    def text(self, *, video: str = "<video>", sound: str = "<sound>") -> str:
+        """Return all words in order, `video` and `sound` for these; for people and logs."""
+        stand_in = {"video": video, "sound": sound}
+        return "".join(stand_in.get(piece.kind, piece.text) for piece in self.pieces)
 
 
-def _segment(pieces: Sequence[Piece], *, video_before: bool) -> Segment:
+def _segment(pieces: Sequence[Piece], *, before: Piece | None) -> Segment:
     text, targets = "", []
     for piece in pieces:
         if piece.kind == "target":
             targets.append((len(text), len(text) + len(piece.text)))
         text += piece.text
-    return Segment(text=text, targets=tuple(targets), video_before=video_before)
+    return Segment(
+        text=text,
+        targets=tuple(targets),
+        video_before=before == VIDEO,
+        sound_before=before == SOUND,
+    )
 
 
 def write_prompt(

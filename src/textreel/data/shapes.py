@@ -114,6 +114,11 @@ def turns_of(record: Record, *, pictures: Sequence[Path] = ()) -> tuple[Turn, ..
     )
 
 
+def shape_row(record: Record, shape: Shape) -> Json:
+    """Return a record as a row of a shape, its media as they are named; errors as `turns_of`."""
+    return _SHAPES[shape](record, turns_of(record))
+
+
 def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Medium | str]:
     if part.kind == "text":
         yield part.value

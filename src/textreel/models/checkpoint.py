@@ -146,7 +146,16 @@ def load_decoder(config: ModelConfig, *, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def load_tensors(directory: str | Path, model: nn.Module) -> None:
-    """Read trained tensors into the parameters of `model` that learn.
+    """Read trained tensors into the parameters of `model` that learn; errors as `load_named`."""
+    load_named(directory, {name: p for name, p in model.named_parameters() if p.requires_grad})
+
+
+def load_named(directory: str | Path, wanted: Mapping[str, nn.Parameter]) -> None:
+    """Read a saved model's tensors into parameters.
+
+    Args:
+        directory: what `save` wrote.
+        wanted: the parameters, by the tensors' names.
 
     Raises:
         CheckpointError: there is no file, or tensors are missing, left over or of another shape.
@@ -157,7 +166,6 @@ def load_tensors(directory: str | Path, model: nn.Module) -> None:
             f"{directory}: the file {WEIGHTS_NAME} is missing", hint="give the folder of a run"
         )
     found = load_file(path)
-    wanted = {name: p for name, p in model.named_parameters() if p.requires_grad}
     check_tensors(found, wanted, where=str(path))
     for name, parameter in wanted.items():
         parameter.data.copy_(found[name])

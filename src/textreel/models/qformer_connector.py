@@ -9,7 +9,8 @@ width; Q does not depend on T.
 
 The published positions are a table with one row per step, drawn from N(0, 1): 32 frames, 8 clips,
 and not one more. `interpolated` stretches that table over longer tracks and leaves shorter ones as
-they are; `time` makes positions from seconds, for any length and any rate.
+they are; `time` makes positions from seconds, for any length and any rate. `none` leaves them out,
+so that the order of steps is lost; for studies.
 
 Source: arXiv:2306.02858; Video-LLaMA@64888c0, video_llama/models/video_llama.py
 (`encode_videoQformer_visual`, `encode_audioQformer`, `encode_videoQformer_audiovideo`).
@@ -26,7 +27,7 @@ from textreel.models.connectors import NUM_WAVES, waves
 from textreel.models.errors import BatchError, ModelConfigError
 from textreel.models.qformer import QFormer, QFormerShape
 
-Positions = Literal["table", "interpolated", "time"]
+Positions = Literal["table", "interpolated", "time", "none"]
 BERT_STD = 0.02
 
 
@@ -110,7 +111,7 @@ class QFormerConnector(nn.Module):
         with torch.device("meta"):  # drawn below, from the generator alone
             if config.positions == "time":
                 self.from_seconds = nn.Linear(2 * NUM_WAVES, config.feature_dim)
-            else:
+            elif config.positions != "none":
                 self.positions = nn.Embedding(config.max_steps, config.feature_dim)
             self.qformer = QFormer(_qformer_shape(config))
             self.project = nn.Linear(config.width, model_dim)
@@ -134,7 +135,7 @@ class QFormerConnector(nn.Module):
             std /= math.sqrt(NUM_WAVES)
             self.from_seconds.weight.normal_(0.0, std, generator=generator)
             self.from_seconds.bias.zero_()
-        else:
+        elif self.config.positions != "none":
             self.positions.weight.normal_(0.0, std, generator=generator)
 
     def num_soft_tokens(self, num_steps: int) -> int:
@@ -182,6 +183,8 @@ class QFormerConnector(nn.Module):
                 hint="encode with the encoder that this model was trained on",
             )
         self.num_soft_tokens(num_steps)
+        if cfg.positions == "none":
+            return torch.zeros(1, num_steps, cfg.feature_dim, device=features.device)
         if cfg.positions == "time":
             if times_s is None:
                 raise BatchError("this Q-Former places steps by their seconds; none were given")

@@ -42,6 +42,15 @@ def load_tokenizer(name: str, *, base: Path | None = None) -> PreTrainedTokenize
     return tokenizer
 
 
+def chat_template_of(name: str) -> str | None:
+    """Return the chat template of a decoder's tokenizer; None where either is missing."""
+    try:
+        found = load_tokenizer(name).chat_template
+    except (DecoderNotFoundError, DecoderUnsupportedError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def _class_of(where: str) -> type[AutoTokenizer] | type[PreTrainedTokenizerFast]:
     """Return what reads a folder's tokenizer.
 

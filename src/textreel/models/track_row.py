@@ -1,33 +1,53 @@
-"""`TrackRow`: one prompt of a `TrackLM`, read from any place on by a `Thread`."""
+"""`TrackRow`: one prompt with soft tokens, read from any place on by a `Thread`.
+
+The model is a `TrackLM` or a `VideoLlama`; what stands in the places of soft tokens, pictures or
+sound, makes no difference here.
+"""
 
 from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from textreel.models import decoder as decoders
 from textreel.models.attention import AttentionCall
 from textreel.models.batch import Batch
 from textreel.models.generate import Sampling, stop_ids_of
-from textreel.models.track_lm import TrackLM
+from textreel.models.senses_batch import SensesBatch
+from textreel.models.track_lm import Prompted
 
 _VIDEO = -1
+
+
+class PromptedModel(Protocol):
+    """A model that writes soft tokens into prompts.
+
+    Attributes:
+        decoder: the frozen decoder.
+    """
+
+    decoder: PreTrainedModel
+
+    def prompted(self, batch: Any, *, bridged: bool) -> Prompted:  # noqa: ANN401 - its own batch
+        """See `TrackLM.prompted`."""
 
 
 class TrackRow:
     """A prompt with its video.
 
     Args:
-        model: its `bridge` is applied.
+        model: its bridges are applied.
         batch: one row without padding, on the model's device.
 
     Raises:
         BatchError: see `TrackLM.prompted`.
     """
 
-    def __init__(self, model: TrackLM, batch: Batch) -> None:
-        assert len(batch.ids) == 1 and bool(batch.attention_mask.all())
+    def __init__(self, model: PromptedModel, batch: Batch | SensesBatch) -> None:
+        assert len(batch.ids) == 1
+        assert batch.attention_mask is None or bool(batch.attention_mask.all())
         with torch.no_grad():
             prompted = model.prompted(batch, bridged=True)
         self._decoder = model.decoder

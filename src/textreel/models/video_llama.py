@@ -6,7 +6,8 @@
 
 Either branch may be missing. The places of soft tokens are told by masks (`image_slots`,
 `sound_slots`): where a batch has features of a sense, every row has exactly Q places for it, in a
-row. The decoder and the encoders are frozen; what learns is named by branch.
+row. The decoder and the encoders are frozen; what learns is named (`learn`): `image`, `sound`, and,
+where the config has one, the `adapter` (LoRA, not in the paper).
 
 The published sound branch learns from pictures: give it picture vectors of ImageBind as
 `sound.features`. Those have length 1, its sounds have length 20 (models/imagebind.py).
@@ -14,7 +15,7 @@ The published sound branch learns from pictures: give it picture vectors of Imag
 Source: arXiv:2306.02858; Video-LLaMA@64888c0, video_llama/models/video_llama.py `forward`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,19 @@ from transformers import PreTrainedModel
 
 from textreel.models import checkpoint
 from textreel.models import decoder as decoders
-from textreel.models.attention import AttentionCall
+from textreel.models.adapters import LoraSettings, add_lora
+from textreel.models.attention import AttentionCall, Kernel
 from textreel.models.batch import IGNORE
+from textreel.models.bridges import Identity
 from textreel.models.errors import BatchError, CheckpointError, ModelConfigError
+from textreel.models.generate import Sampling, generate_tokens
 from textreel.models.qformer_connector import QFormerConnector, QFormerConnectorConfig
+from textreel.models.scoring import Options, OptionScores, score_options
+from textreel.models.senses_batch import SensesBatch, Track, check_slots
+from textreel.models.track_lm import Prompted
 from textreel.models.video_llama_checkpoint import Branch, BranchWeights
+
+__all__ = ["EncoderSource", "SensesBatch", "Track", "VideoLlama", "VideoLlamaConfig", "check_width"]
 
 KIND = "textreel-video-llama"
 
@@ -42,7 +51,8 @@ class EncoderSource:
     Attributes:
         name: of the encoder, as its features carry it.
         revision: of its weights.
-        weights: its published files, where they were when the run was written.
+        weights: its published files, or the one folder or Hugging Face id of an encoder that goes
+            by its own name, where they were when the run was written.
     """
 
     name: str = ""
@@ -61,6 +71,7 @@ class VideoLlamaConfig:
         sound: shape of the sound branch, None without one.
         image_encoder: whose features the picture branch reads.
         sound_encoder: whose features the sound branch reads.
+        lora: low-rank updates of the decoder's linear maps; None, as published, for none.
     """
 
     decoder: str
@@ -69,48 +80,11 @@ class VideoLlamaConfig:
     sound: QFormerConnectorConfig | None = None
     image_encoder: EncoderSource = field(default_factory=EncoderSource)
     sound_encoder: EncoderSource = field(default_factory=EncoderSource)
+    lora: LoraSettings | None = None
 
     def __post_init__(self) -> None:
         if self.image is None and self.sound is None:
             raise ModelConfigError("VideoLlamaConfig: neither a picture nor a sound branch")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Track:
-    """Features of one sense for every row of a batch.
-
-    Attributes:
-        features: float (B, T, P, F).
-        mask: bool (B, T), false at padding steps; None: no padding.
-        times_s: float (B, T), seconds, where positions are made from them.
-    """
-
-    features: Tensor
-    mask: Tensor | None = None
-    times_s: Tensor | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SensesBatch:
-    """Prompts with places for soft tokens of two senses; rows are padded on the right.
-
-    Attributes:
-        input_ids: int64 (B, L); any valid id where soft tokens go.
-        labels: int64 (B, L), the id wanted AT this position, `IGNORE` elsewhere.
-        ids: one name per row, for messages.
-        image_slots: bool (B, L), or None.
-        sound_slots: bool (B, L), or None.
-        image: what the picture branch reads, or None.
-        sound: what the sound branch reads, or None.
-    """
-
-    input_ids: Tensor
-    labels: Tensor
-    ids: tuple[str, ...]
-    image_slots: Tensor | None = None
-    sound_slots: Tensor | None = None
-    image: Track | None = None
-    sound: Track | None = None
 
 
 class VideoLlama(nn.Module):
@@ -120,6 +94,10 @@ class VideoLlama(nn.Module):
         decoder: loaded by `decoder.load_decoder`, or given to `decoder.prepare`.
         config: the shapes.
         generator: draws the start values; None: one seeded with 0.
+
+    Attributes:
+        bridges: what features of a sense pass in `generate` and `score`, never in `loss`.
+        kernel: how attention is computed, `sdpa` or `eager`; same numbers, other speed.
     """
 
     def __init__(
@@ -142,13 +120,43 @@ class VideoLlama(nn.Module):
             }
         )
         self.branches.to(decoder.device)
+        if config.lora is not None:
+            add_lora(decoder, config.lora, generator=generator)
+        self.bridges = nn.ModuleDict({name: Identity() for name in self.branches})
+        self.kernel: Kernel = "sdpa"
         self.train(False)
 
     def train(self, mode: bool = True) -> "VideoLlama":
-        """Switch the branches to training; the frozen decoder keeps no dropout."""
+        """Switch the branches that learn to training; what is frozen keeps no dropout."""
         super().train(mode)
         self.decoder.eval()
+        for branch in self.branches.values():
+            if not any(p.requires_grad for p in branch.parameters()):
+                branch.eval()
         return self
+
+    def learn(self, names: Sequence[str]) -> None:
+        """Say what learns; everything else is frozen.
+
+        Args:
+            names: among `image`, `sound` and `adapter`.
+
+        Raises:
+            ModelConfigError: a name of something that this model does not have, or none.
+        """
+        parts: dict[str, list[nn.Parameter]] = {
+            name: list(branch.parameters()) for name, branch in self.branches.items()
+        }
+        if adapter := [p for n, p in self.decoder.named_parameters() if "lora_" in n]:
+            parts["adapter"] = adapter
+        if not names or (unknown := [name for name in names if name not in parts]):
+            raise ModelConfigError(
+                f"this model cannot train {', '.join(unknown) if names else 'nothing'}",
+                hint=f"it has {', '.join(parts)}",
+            )
+        for name, parameters in parts.items():
+            for parameter in parameters:
+                parameter.requires_grad_(name in names)
 
     def branch(self, name: Branch) -> QFormerConnector:
         """Return one branch.
@@ -170,8 +178,12 @@ class VideoLlama(nn.Module):
         """Return (B, Q, D), what the decoder reads of one sense."""
         return self.branch(name)(track.features, mask=track.mask, times_s=track.times_s)
 
-    def embeddings(self, batch: SensesBatch) -> Tensor:
+    def embeddings(self, batch: SensesBatch, *, bridged: bool = False) -> Tensor:
         """Return (B, L, D) with soft tokens in their places.
+
+        Args:
+            batch: on the model's device.
+            bridged: whether features pass their bridges first (inference).
 
         Raises:
             BatchError: places that do not match the soft tokens, or are not in a row.
@@ -187,12 +199,81 @@ class VideoLlama(nn.Module):
                 if slots is not None and bool(slots.any()):
                     raise BatchError(f"places for {name} tokens in a batch without {name} features")
                 continue
-            soft = self.soft_tokens(name, track)
+            soft = self.soft_tokens(name, self._crossed(name, track) if bridged else track)
             slots = torch.zeros_like(batch.input_ids, dtype=torch.bool) if slots is None else slots
-            _check_slots(slots, name=name, wanted=soft.shape[1], ids=batch.ids)
+            check_slots(slots, name=name, wanted=soft.shape[1], ids=batch.ids)
             where = slots[..., None].expand_as(embedded)
             embedded = embedded.masked_scatter(where, soft.to(embedded.dtype))
         return embedded
+
+    def _crossed(self, name: Branch, track: Track) -> Track:
+        mask = track.mask
+        if mask is None:
+            mask = torch.ones(track.features.shape[:2], dtype=torch.bool, device=self._device)
+        bridge = self.bridges[name]
+        return replace(track, features=bridge(track.features, mask, empty_frames=False))
+
+    @property
+    def _device(self) -> torch.device:
+        return self.decoder.device
+
+    def prompted(self, batch: SensesBatch, *, bridged: bool) -> Prompted:
+        """Write soft tokens into the prompt; arguments and errors as `embeddings`.
+
+        Raises:
+            BatchError: the prompt is longer than the decoder takes.
+        """
+        limit = decoders.max_positions(self.decoder)
+        if limit is not None and (length := batch.input_ids.shape[1]) > limit:
+            worst = batch.ids[int(batch.lengths.argmax())]
+            raise BatchError(
+                f"{worst}: a prompt of {length} positions with what is seen and heard, but the "
+                f"decoder takes {limit}",
+                hint="ask a shorter question, or use another decoder",
+            )
+        return Prompted(
+            embeddings=self.embeddings(batch, bridged=bridged),
+            call=AttentionCall(kernel=self.kernel),
+            lengths=batch.lengths,
+        )
+
+    @torch.no_grad()
+    def score(self, batch: SensesBatch, options: Sequence[Options]) -> list[OptionScores]:
+        """Say how likely each option is in the place where its prompt ends.
+
+        Args:
+            batch: prompts that end where the answer begins, on the model's device.
+            options: for each prompt, the token ids of its options.
+
+        Errors as `scoring.score_options` and `prompted`.
+        """
+        prompted = self.prompted(batch, bridged=True)
+        return score_options(
+            self.decoder,
+            embeddings=prompted.embeddings,
+            lengths=prompted.lengths,
+            call=prompted.call,
+            options=options,
+        )
+
+    @torch.no_grad()
+    def generate(
+        self, batch: SensesBatch, *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[list[int]]:
+        """Continue each prompt; see `generate.generate_tokens`, and `TrackLM.generate`."""
+        prompted = self.prompted(batch, bridged=True)
+        return generate_tokens(
+            self.decoder,
+            embeddings=prompted.embeddings,
+            lengths=prompted.lengths,
+            call=prompted.call,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling or Sampling(),
+        )
+
+    def forward(self, batch: SensesBatch) -> Tensor:
+        """Return `loss(batch)`; what wrappers for several devices call."""
+        return self.loss(batch)
 
     def loss(self, batch: SensesBatch) -> Tensor:
         """Return the mean cross-entropy over all targets, a float32 scalar in nats.
@@ -207,7 +288,7 @@ class VideoLlama(nn.Module):
         out = decoders.run_body(
             self.decoder,
             self.embeddings(batch),
-            textreel=AttentionCall(kernel="sdpa"),
+            textreel=AttentionCall(kernel=self.kernel),
             use_cache=False,
         )
         hidden = out.last_hidden_state[:, :-1][is_target]
@@ -228,9 +309,23 @@ class VideoLlama(nn.Module):
         self.branch(name).load_state_dict(weights.tensors)
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` (the branches only), atomically."""
-        tensors = {name: p.detach() for name, p in self.branches.named_parameters()}
+        """Write `config.json` and `model.safetensors` (branches and adapter), atomically."""
+        tensors = {name: p.detach() for name, p in self.learned().items()}
         checkpoint.save(directory, config=self.config, tensors=tensors, kind=KIND)
+
+    def learned(self) -> dict[str, nn.Parameter]:
+        """Return everything that is not the frozen decoder's own, by name."""
+        found = dict(self.branches.named_parameters())
+        updates = {n: p for n, p in self.decoder.named_parameters() if "lora_" in n}
+        return found | {f"decoder.{name}": p for name, p in updates.items()}
+
+    def load_learned(self, directory: str | Path) -> None:
+        """Read branches and adapter from a folder that `save_pretrained` wrote.
+
+        Raises:
+            CheckpointError: its tensors do not fit.
+        """
+        checkpoint.load_named(directory, self.learned())
 
     @classmethod
     def from_pretrained(
@@ -251,13 +346,22 @@ class VideoLlama(nn.Module):
             CheckpointError: the folder holds no such model, or its tensors do not fit.
             DecoderNotFoundError: see `decoder.load_decoder`.
         """
-        config = _config(checkpoint.read_header(directory, kind=KIND), directory)
+        config = read_video_llama_config(directory)
         config = replace(config, decoder=decoders.beside(config.decoder, Path(directory)))
         if decoder is None:
             decoder = checkpoint.load_decoder(config, dtype=dtype)
         model = cls(decoder, config)
-        checkpoint.load_tensors(directory, model.branches)
+        model.load_learned(directory)
         return model
+
+
+def read_video_llama_config(directory: str | Path) -> VideoLlamaConfig:
+    """Read a saved model's config.
+
+    Raises:
+        CheckpointError: the folder holds no such model.
+    """
+    return _config(checkpoint.read_header(directory, kind=KIND), directory)
 
 
 def check_width(weights: BranchWeights, *, width: int, path: str | Path) -> None:
@@ -282,26 +386,10 @@ def _config(values: dict[str, Any], directory: str | Path) -> VideoLlamaConfig:
             values[f"{name}_encoder"] = EncoderSource(
                 **{**source, "weights": tuple(source["weights"])}
             )
+        if (lora := values.get("lora")) is not None:
+            values["lora"] = LoraSettings(**{**lora, "targets": tuple(lora["targets"])})
         return VideoLlamaConfig(**values)
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"{directory}: fields are not those of VideoLlamaConfig ({error})"
         ) from error
-
-
-def _check_slots(slots: Tensor, *, name: str, wanted: int, ids: tuple[str, ...]) -> None:
-    """Refuse rows that have some, but not exactly `wanted` places, all in a row."""
-    counts = slots.sum(1)
-    if wrong := (counts != wanted).nonzero().flatten().tolist():
-        row = wrong[0]
-        raise BatchError(
-            f"{len(wrong)} of {len(ids)} prompts have another number of {name} places than the "
-            f"{wanted} soft tokens (first: {ids[row]}, {int(counts[row])})",
-            hint="keep as many places as the branch makes soft tokens",
-        )
-    edges = (slots[:, 1:] & ~slots[:, :-1]).sum(1) + slots[:, 0]
-    if split := (edges != 1).nonzero().flatten().tolist():
-        raise BatchError(
-            f"{len(split)} of {len(ids)} prompts have {name} places that are not in a row "
-            f"(first: {ids[split[0]]})"
-        )

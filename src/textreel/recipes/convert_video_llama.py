@@ -1,8 +1,9 @@
 """`textreel convert video-llama`: released checkpoints of Video-LLaMA become a model folder.
 
-    VL file [+ AL file] + encoders' files + Hugging Face decoder  ->  config.json, model.safetensors
+    VL file [+ AL file] + encoders' files + Hugging Face decoder  ->  a run that `ask` takes
 
-The folder is read by `models.video_llama.VideoLlama.from_pretrained`. It holds the two branches.
+The folder holds the two branches, the template that suits the decoder and the published sampling
+(8 frames, 8 clips of sound), and is read by `textreel.load` and by `VideoLlama.from_pretrained`.
 The decoder and the encoders are named with what their files hash to, and those files are looked
 through here, so that a wrong one is told now and not when the model is used. Of the decoder only
 the config and the last norm are read.
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textreel.data.files import write_atomic
+from textreel.data.senses_prompt import SensesTemplate
+from textreel.data.senses_templates import SENSES_TEMPLATES, default_template
+from textreel.media.sampling import SamplingSpec
 from textreel.models import checkpoint as checkpoints
 from textreel.models.blip2_repository import (
     find_repository,
@@ -30,9 +34,13 @@ from textreel.models.imagebind_encoder import NAME as IMAGEBIND
 from textreel.models.imagebind_encoder import SCALED_SUFFIX
 from textreel.models.imagebind_files import load_imagebind
 from textreel.models.qformer import QFormerShape
+from textreel.models.tokenizer import chat_template_of
 from textreel.models.video_llama import KIND, EncoderSource, VideoLlamaConfig, check_width
 from textreel.models.video_llama_checkpoint import HEADS, Branch, BranchWeights, read_branch
 from textreel.recipes.recipe import RecipeError
+from textreel.serve.senses_files import SensesSettings, save_senses_settings
+
+PUBLISHED_FRAMES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +54,8 @@ class VideoLlamaSource:
         eva: `eva_vit_g.pth`, for the picture branch; None where `blip2` is a Hugging Face model.
         blip2: `blip2_pretrained_flant5xxl.pth`, or a Hugging Face BLIP-2.
         imagebind: `imagebind_huge.pth`, for the sound branch.
+        template: key of `data.senses_templates.SENSES_TEMPLATES`; empty: the one that suits the
+            decoder's tokenizer.
     """
 
     llm: str
@@ -54,6 +64,7 @@ class VideoLlamaSource:
     eva: Path | None = None
     blip2: str | None = None
     imagebind: Path | None = None
+    template: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +89,7 @@ class VideoLlamaConversion:
         max_clips: clips of sound that the sound branch has positions for; 0 without one.
         image_encoder: whose features the picture branch reads.
         sound_encoder: whose features the sound branch reads.
+        template: of its prompts.
     """
 
     run: str
@@ -87,6 +99,7 @@ class VideoLlamaConversion:
     max_clips: int
     image_encoder: str
     sound_encoder: str
+    template: str
 
 
 def convert_video_llama(
@@ -108,6 +121,7 @@ def convert_video_llama(
     shapes = shapes or VideoLlamaShapes()
     _check_given(source)
     refuse_delta(locate(source.llm))
+    template = _template(source)
     branches = _read_branches(source, shapes)
     width = config_width(source.llm)
     for name, weights in branches.items():
@@ -132,9 +146,24 @@ def convert_video_llama(
         max_clips=sound.max_steps if sound else 0,
         image_encoder=config.image_encoder.name,
         sound_encoder=config.sound_encoder.name,
+        template=template.name,
     )
     write_atomic(out / "README.md", _card(result, source))
+    sampling = SamplingSpec(num_frames=PUBLISHED_FRAMES, policy="video_llama_floor")
+    settings = SensesSettings(template=template, sampling=sampling, remembers=True)
+    save_senses_settings(out, settings)
     return result
+
+
+def _template(source: VideoLlamaSource) -> SensesTemplate:
+    if not source.template:
+        return default_template(chat_template_of(source.llm))
+    if source.template not in SENSES_TEMPLATES:
+        raise RecipeError(
+            f"there is no template {source.template!r} for pictures and sound",
+            hint=f"one of {', '.join(SENSES_TEMPLATES)}",
+        )
+    return SENSES_TEMPLATES[source.template]
 
 
 def _check_given(source: VideoLlamaSource) -> None:

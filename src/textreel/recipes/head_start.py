@@ -13,7 +13,7 @@ properties belong to which object.
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,20 +77,23 @@ def object_words(
 
     Errors as `columns`.
     """
-    nouns = columns(videos, model.config.connector.tokens_per_vector)
-    lines = {absent} | {
-        line for video in videos for frame in video.frames for _, line in frame.objects
-    }
+    lines = object_lines(videos, model.config.connector.tokens_per_vector, absent=absent)
     table = model.decoder.get_input_embeddings().weight.detach().float()
-    ordered = sorted(lines)
+    known = word_sums({line for row in lines for line in row}, tokenizer, table)
+    return torch.stack([torch.stack([known[line] for line in row]) for row in lines])
+
+
+def object_lines(videos: Sequence[TextualVideo], count: int, *, absent: str) -> list[list[str]]:
+    """Return the `count` lines of every frame of every video, in order; errors as `columns`."""
+    nouns = columns(videos, count)
+    return [_row(frame, nouns, absent) for video in videos for frame in video.frames]
+
+
+def word_sums(texts: Iterable[str], tokenizer: Tokenizer, table: Tensor) -> dict[str, Tensor]:
+    """Return for every text the sum of the rows of `table` (V, D) of its tokens, float32 (D,)."""
+    ordered = sorted(set(texts))
     told = tokenizer(ordered, add_special_tokens=False, return_offsets_mapping=True)
-    known = {line: table[ids].sum(0) for line, ids in zip(ordered, told["input_ids"], strict=True)}
-    rows = [
-        torch.stack([known[line] for line in _row(frame, nouns, absent)])
-        for video in videos
-        for frame in video.frames
-    ]
-    return torch.stack(rows)
+    return {text: table[ids].sum(0) for text, ids in zip(ordered, told["input_ids"], strict=True)}
 
 
 def fit_head_start(

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import torch
-from torch import nn
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
+from textreel.data.files import write_atomic
 from textreel.features.memory import Memory, load_memory
 from textreel.models import bridges
 from textreel.models.encoder_statistics import EncoderStatistics
@@ -14,7 +16,12 @@ from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
 
 
 def make_bridge(
-    settings: BridgeSettings, *, encoder: TextEncoder, run: Path, checked: bool = True
+    settings: BridgeSettings,
+    *,
+    encoder: TextEncoder,
+    run: Path,
+    checked: bool = True,
+    sense: str = "image",
 ) -> nn.Module:
     """Build the bridge of a run.
 
@@ -24,6 +31,8 @@ def make_bridge(
         run: the folder with `memory.safetensors`.
         checked: whether the memory must be of the encoder's revision; not where a converted run
             does not know its own.
+        sense: `image` or `sound`: whose features pass it. The means of sounds lie in the run's
+            `sound_mean.safetensors`, for encoders store those of pictures and texts only.
 
     Raises:
         RunError: the memory or the statistics that it needs are not there.
@@ -41,6 +50,8 @@ def make_bridge(
         found = load_memory(path, revision=encoder.revision if checked else None)
         return memory_bridge(found, settings)
     statistics = _statistics(encoder, run)
+    if sense == "sound":
+        return bridges.MeanShift(picture_mean=load_sound_mean(run), text_mean=statistics.text_mean)
     if settings.name == "centre":
         return bridges.Centre(statistics.image_mean)
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
@@ -64,6 +75,29 @@ def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Pat
     if settings.name != "centre":
         return bridges.Identity()
     return bridges.Centre(_statistics(encoder, run).text_mean)
+
+
+SOUND_MEAN_FILE = "sound_mean.safetensors"
+
+
+def save_sound_mean(run: Path, mean: Tensor) -> None:
+    """Write the mean of a sound tower's unit vectors into a run's folder."""
+    write_atomic(run / SOUND_MEAN_FILE, save({"sound_mean": mean.float().contiguous()}))
+
+
+def load_sound_mean(run: Path) -> Tensor:
+    """Read what `save_sound_mean` wrote.
+
+    Raises:
+        RunError: it is not there.
+    """
+    path = run / SOUND_MEAN_FILE
+    if not path.is_file():
+        raise RunError(
+            f"{run} moves sounds by their mean, but has no {SOUND_MEAN_FILE}",
+            hint="Copy the file with the run, or make the run again with its recipe.",
+        )
+    return load_file(path)["sound_mean"]
 
 
 def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:

@@ -48,6 +48,7 @@ class Seen:
         unknown_words: words of a story that the text tower does not know.
         notes: what the reader of an answer should know about the looking.
         frame_times_s: the times of the frames, or of the middles of pieces of sound, in seconds.
+        heard: (K, 1, F), what was heard; None where the run has no ears or there is no sound.
     """
 
     source: str
@@ -59,10 +60,12 @@ class Seen:
     notes: tuple[str, ...] = ()
 
     frame_times_s: tuple[float, ...] = ()
+    heard: Features | None = None
 
     def __repr__(self) -> str:
         seen = self.features if self.pictures is None else self.pictures
-        return f"Seen({self.source!r}, {seen!r}, sound {self.sound_status})"
+        heard = "" if self.heard is None else f", {self.heard!r}"
+        return f"Seen({self.source!r}, {seen!r}{heard}, sound {self.sound_status})"
 
 
 Video = str | Path | Clip | TextualVideo | Features | Seen

@@ -225,11 +225,16 @@ def find_model(name: str | Path) -> tuple[Path, ModelKind]:
     config = folder / "config.json"
     if not config.is_file() or (folder / _RUN_FILE).is_file():
         return find_run(name), "run"
-    values = _read_json(config)
-    kind = values.get("model_type") if isinstance(values, dict) else None
-    if isinstance(kind, str) and kind.startswith("textreel"):
+    if model_kind(folder).startswith("textreel"):
         return find_run(name), "run"
     return folder, "image-llm"
+
+
+def model_kind(folder: Path) -> str:
+    """Return the `model_type` of a model's `config.json`; empty where it names none."""
+    values = _read_json(folder / "config.json")
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def _may_be_an_id(name: str) -> bool:

@@ -24,12 +24,20 @@ from textreel.models.answer import Answer
 from textreel.models.decoder import weight_fingerprint
 from textreel.models.image_mllm.loading import load_image_llm
 from textreel.models.image_mllm.pictures import PictureSettings
+from textreel.models.video_llama import KIND as VIDEO_LLAMA
 from textreel.serve.conversation import MAX_NEW_TOKENS, Conversation, Stream
 from textreel.serve.errors import RunError
 from textreel.serve.frame_reader import FrameReader
 from textreel.serve.looking import Seen, Video
 from textreel.serve.reader import Reader
-from textreel.serve.run_files import SETTINGS_FILES, find_model, read_sampling, read_template
+from textreel.serve.run_files import (
+    SETTINGS_FILES,
+    find_model,
+    model_kind,
+    read_sampling,
+    read_template,
+)
+from textreel.serve.senses_reader import load_senses_reader
 from textreel.serve.track_reader import load_track_reader
 
 __all__ = ["Comparison", "Question", "Session", "load"]
@@ -243,7 +251,8 @@ def load(
             hint="Leave --tiles and --frame-tokens out.",
         )
     settings = {name: (place / name).read_text(encoding="utf-8") for name in SETTINGS_FILES}
-    return Session(load_track_reader(run, device=device), fingerprint=_fingerprint(place, settings))
+    reader = load_senses_reader if model_kind(place) == VIDEO_LLAMA else load_track_reader
+    return Session(reader(run, device=device), fingerprint=_fingerprint(place, settings))
 
 
 def _fingerprint(folder: Path, settings: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from textreel.models.batch import Batch
+from textreel.train.contracts import BatchT
 from textreel.train.errors import TrainConfigError
 
 POOL_BATCHES = 64
@@ -66,14 +67,14 @@ class BucketedBatches:
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
-class BucketedData(Generic[Sample]):
-    """Samples, collated in batches of similar length: a `TrainingData`."""
+class Bucketed(Generic[Sample, BatchT]):
+    """Samples, collated in batches of similar length: a `TrainingData` of any kind of batch."""
 
     def __init__(
         self,
         samples: Sequence[Sample],
         lengths: Sequence[int],
-        collate: Callable[[list[Sample], torch.Generator], Batch],
+        collate: Callable[[list[Sample], torch.Generator], BatchT],
         *,
         batch_size: int,
         seed: int,
@@ -102,9 +103,13 @@ class BucketedData(Generic[Sample]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> BatchT:
         """Return the batch of update number `step`."""
         state = np.random.SeedSequence((self._seed, step)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
         samples = [self._samples[i] for i in self.batches.indices(step)]
         return self._collate(samples, generator)
+
+
+class BucketedData(Bucketed[Sample, Batch], Generic[Sample]):
+    """Samples, collated in batches of similar length."""

@@ -21,7 +21,11 @@ class TrainConfig:
             batch has `accumulate * batch_size` samples.
         lr: highest learning rate.
         warmup: steps over which the rate rises linearly to `lr`.
-        schedule: `cosine` falls to 0 at `steps`; `constant` stays at `lr`.
+        schedule: `cosine` falls to `min_lr` at `steps`; `unshifted` is the same half cosine counted
+            from the first step, so that the rate drops where warm-up ends (Video-LLaMA's, after
+            LAVIS); `constant` stays at `lr`.
+        min_lr: where the cosines end.
+        warmup_lr: where `unshifted` warms up from.
         restarts: shares of the steps, ascending, at which warm-up and schedule begin anew, for
             training in stages (warm restarts: SGDR, arXiv:1608.03983).
         weight_decay: of matrices; vectors and scalars (norms, biases, gates) never decay.
@@ -45,7 +49,9 @@ class TrainConfig:
     accumulate: int = 1
     lr: float = 1e-3
     warmup: int = 0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "unshifted"] = "cosine"
+    min_lr: float = 0.0
+    warmup_lr: float = 0.0
     restarts: tuple[float, ...] = ()
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
@@ -71,6 +77,8 @@ class TrainConfig:
         rising = all(a < b for a, b in pairwise((0.0, *self.restarts, 1.0)))
         self._require("restarts", rising, "ascending shares between 0 and 1")
         self._require("lr", 0 < self.lr < math.inf, "above 0")
+        for name in ("min_lr", "warmup_lr"):
+            self._require(name, 0 <= getattr(self, name) <= self.lr, f"from 0 to lr={self.lr}")
         self._require("optimizer", self.optimizer in ("adamw", "muon"), "adamw or muon")
         self._require("muon_lr", 0 < self.muon_lr < math.inf, "above 0")
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more")
@@ -85,8 +93,9 @@ class TrainConfig:
 def learning_rate(step: int, config: TrainConfig) -> float:
     """Return the rate of the update that follows `step` earlier ones.
 
-    Linear warm-up, then half a cosine that would reach 0 at update `config.steps`; TOPA's
-    schedule (dhg-wei/TOPA, util/lr_sched.py), by step. With `restarts`, each stretch by itself.
+    Linear warm-up, then half a cosine that would reach `min_lr` at update `config.steps`; TOPA's
+    schedule (dhg-wei/TOPA, util/lr_sched.py), by step. `unshifted`: Video-LLaMA@64888c0,
+    common/optims.py. With `restarts`, each stretch by itself.
 
     >>> [learning_rate(s, TrainConfig(steps=4, warmup=2, lr=1.0)) for s in range(4)]
     [0.5, 1.0, 1.0, 0.5]
@@ -94,9 +103,17 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     bounds = [0, *(round(share * config.steps) for share in config.restarts), config.steps]
     start, end = next((a, b) for a, b in pairwise(bounds) if step < b or b == config.steps)
     step, steps = step - start, end - start
+    if config.schedule == "unshifted":
+        if step < config.warmup:
+            return config.warmup_lr + (config.lr - config.warmup_lr) * step / config.warmup
+        return _fallen(step / steps, config)
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     if config.schedule == "constant":
         return config.lr
-    done = (step - config.warmup) / (steps - config.warmup)
-    return config.lr * 0.5 * (1.0 + math.cos(math.pi * done))
+    return _fallen((step - config.warmup) / (steps - config.warmup), config)
+
+
+def _fallen(done: float, config: TrainConfig) -> float:
+    """Return the rate of a half cosine from `lr` to `min_lr` of which a share is done."""
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))

@@ -1,11 +1,13 @@
 """Fingerprints: is this the same model, the same data, the same result?"""
 
 import hashlib
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 
 import torch
 from torch import Tensor
 
+from textreel.models.batch import AnyDataclass
 from textreel.train.contracts import AnyBatch, TrainableModel
 
 _SAMPLED = 256
@@ -40,14 +42,22 @@ def model_digest(model: TrainableModel) -> str:
 
 
 def batch_digest(batch: AnyBatch) -> str:
-    """Return the fingerprint of a batch: every tensor and every id."""
+    """Return the fingerprint of a batch: every tensor, those of its parts too, and every id."""
     digest = hashlib.sha256("\n".join(batch.ids).encode())
+    for name, value in _tensors(batch):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(_bytes(value))
+    return digest.hexdigest()
+
+
+def _tensors(batch: AnyDataclass) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and value of every tensor; a part's names begin with its own."""
     for field in fields(batch):
         value = getattr(batch, field.name)
         if isinstance(value, Tensor):
-            digest.update(f"{field.name} {tuple(value.shape)}".encode())
-            digest.update(_bytes(value))
-    return digest.hexdigest()
+            yield field.name, value
+        elif is_dataclass(value) and not isinstance(value, type):
+            yield from ((f"{field.name}.{name}", tensor) for name, tensor in _tensors(value))
 
 
 def weights_sha256(model: TrainableModel) -> str:

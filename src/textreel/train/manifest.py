@@ -22,6 +22,7 @@ FILE = "train.json"
 _KIND = "training run"
 _NEW_FOLDER = "start a new run in another folder, or take the settings of this run"
 _INEXACT = "the last bits of the weights would differ; --inexact goes on all the same"
+_DEFAULTS = json.loads(json.dumps(asdict(TrainConfig(steps=1))))
 _MAY_DIFFER = ("threads", "precision", "attention")
 """Settings that change last bits only."""
 
@@ -151,7 +152,7 @@ def _refuse_other_job(found: Manifest, now: Manifest, *, run_dir: Path, inexact:
         RunChangedError: names the first setting that differs, with both values.
     """
     for name, value in now.config.items():
-        before = found.config.get(name)
+        before = found.config.get(name, _DEFAULTS[name])  # settings of later versions
         if before == value or (inexact and name in _MAY_DIFFER):
             continue
         raise RunChangedError(

@@ -1,0 +1,256 @@
+"""Exams of the world for eyes and ears: scenes of the test part, looked at in several ways.
+
+    both, eye, ear          what the picture branch sees, what the sound branch hears, or one alone
+    last frame, mean frame  the last frame, or the mean of all, in the place of every frame
+    pictured                the sound branch is shown pictures of what sounds, and hears nothing
+
+Frames are drawn in memory; sounds are written as samples and cut as the run cuts them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from textreel.data.prompt import Turn
+from textreel.data.senses_collate import SensesSample
+from textreel.data.senses_prompt import shown_of
+from textreel.evaluate.rows import ChoiceRow
+from textreel.features.dual_sound import DualSoundTower
+from textreel.media.clip import Clip
+from textreel.media.sound_clips import SoundClipSpec
+from textreel.models.batch import Features
+from textreel.models.encoders import DualEncoder
+from textreel.recipes.answering import BATCH_SIZE, ExamItem
+from textreel.recipes.demo_media import exam_items, rendered_features
+from textreel.recipes.senses_training import SensesLearner
+from textreel.recipes.senses_world import pictured_sounds
+from textreel.synth.world.exam import Exam, draw_exam
+from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+from textreel.synth.world.scene import Scene, draw_scenes
+from textreel.synth.world.sounds import SOUND_RATE_HZ, draw_sound
+
+MEANS_SCENES = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesLook:
+    """One way of asking.
+
+    Attributes:
+        name: in the table.
+        eye: how pictures are shown; `no`: not at all.
+        ear: what the sound branch reads: sounds, pictures of what sounds, or nothing.
+        sound_scale: sound vectors are multiplied by this (published: 20 after unit length).
+        moved: whether sound vectors are moved by the difference of means (mean shift).
+        num_frames: frames looked at.
+        kinds: question types that are asked.
+    """
+
+    name: str
+    eye: str = "all"
+    ear: str = "heard"
+    sound_scale: float = 1.0
+    moved: bool = False
+    num_frames: int = 8
+    kinds: tuple[str, ...] = (*QUESTION_TYPES, *SOUND_TYPES)
+
+
+class SensesExam:
+    """An exam, and everything that may be looked at in it.
+
+    Args:
+        encoder: whose towers see and hear.
+        clips: how sound is cut.
+        seed: of the exam.
+        num_scenes: at least so many.
+        per_kind: questions of each type.
+    """
+
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        clips: SoundClipSpec,
+        *,
+        seed: int,
+        num_scenes: int,
+        per_kind: int,
+    ) -> None:
+        self.encoder, self.clips = encoder, clips
+        kinds = (*QUESTION_TYPES, *SOUND_TYPES)
+        self.exam: Exam = draw_exam(
+            seed, part="test", num_scenes=num_scenes, per_kind=per_kind, kinds=kinds
+        )
+        self.items = exam_items(self.exam)
+        self._pictures: dict[int, Mapping[str, Features]] = {}
+
+    def pictures(self, num_frames: int) -> Mapping[str, Features]:
+        """Return features of the scenes' frames."""
+        if num_frames not in self._pictures:
+            scenes = self.exam.scenes
+            self._pictures[num_frames] = rendered_features(
+                scenes, self.encoder, num_frames=num_frames
+            )
+        return self._pictures[num_frames]
+
+    @cached_property
+    def heard(self) -> dict[str, Features]:
+        """Return features of the sounds of those scenes that have any."""
+        return heard_features(self.exam.scenes, self.encoder, self.clips)
+
+    @cached_property
+    def pictured(self) -> dict[str, Features]:
+        """Return picture features that stand for the same sounds."""
+        return {
+            scene.id: pictured_sounds(scene, self.clips, self.encoder)
+            for scene in self.exam.scenes
+            if scene.id in self.heard
+        }
+
+    @cached_property
+    def sound_mean(self) -> Tensor:
+        """Return the mean sound, of scenes of the memory part."""
+        scenes = list(islice(draw_scenes(0, part="memory"), MEANS_SCENES))
+        found = heard_features(scenes, self.encoder, self.clips)
+        return torch.cat([f.values[:, 0].float() for f in found.values()]).mean(0)
+
+    def look(
+        self, learner: SensesLearner, look: SensesLook, *, text_mean: Tensor | None = None
+    ) -> list[ChoiceRow]:
+        """Choose an option for every question of the look's types.
+
+        Args:
+            learner: the model.
+            look: what it is shown.
+            text_mean: of the texts that its sound branch was aligned on; for `moved`.
+        """
+        items = [item for item in self.items if item.question.kind in look.kinds]
+        image = self._image(look)
+        sound = self._sound(look, text_mean)
+        return answer_senses(learner, items, image, sound)
+
+    def _image(self, look: SensesLook) -> Mapping[str, Features]:
+        if look.eye == "no":
+            return {}
+        shown = self.pictures(look.num_frames)
+        if look.eye == "all":
+            return shown
+        return {id: _repeated(f, look.eye) for id, f in shown.items()}
+
+    def _sound(self, look: SensesLook, text_mean: Tensor | None) -> Mapping[str, Features]:
+        if look.ear == "no":
+            return {}
+        shown = self.pictured if look.ear == "pictured" else self.heard
+        if look.moved and text_mean is not None:
+            shift = text_mean - self.sound_mean
+            shown = {id: _moved(f, shift) for id, f in shown.items()}
+        scale = look.sound_scale
+        return {id: replace(f, values=f.values * scale) for id, f in shown.items()}
+
+
+def _repeated(features: Features, how: str) -> Features:
+    values = features.values
+    one = values[-1:] if how == "last" else values.float().mean(0, keepdim=True).to(values.dtype)
+    return replace(features, values=one.expand_as(values).contiguous())
+
+
+def _moved(features: Features, shift: Tensor) -> Features:
+    moved = normalize(features.values.float() + shift, dim=-1)
+    return replace(features, values=moved.half())
+
+
+def heard_features(
+    scenes: Sequence[Scene], encoder: DualEncoder, clips: SoundClipSpec
+) -> dict[str, Features]:
+    """Write and encode the sounds of scenes; no entry for a scene without any."""
+    tower = DualSoundTower(encoder, clips=clips)
+    found = {}
+    for scene in scenes:
+        if not scene.sounds:
+            continue
+        clip = Clip(
+            frames=np.empty((0, 3, 0, 0), dtype=np.uint8),
+            frame_times_s=np.empty(0),
+            duration_s=scene.duration_s,
+            source=f"scene {scene.id}",
+            sound=draw_sound(scene, np.random.default_rng(int(scene.id, 16))),
+            sound_rate_hz=SOUND_RATE_HZ,
+            sound_status="used",
+        )
+        inputs, times_s = tower.prepare(clip, start_s=0.0)
+        found[scene.id] = Features(
+            values=tower.encode(inputs).half()[:, None],
+            times_s=torch.tensor(times_s, dtype=torch.float64),
+            modality="sound",
+            encoder=tower.name,
+            revision=tower.revision,
+        )
+    return found
+
+
+def answer_senses(
+    learner: SensesLearner,
+    items: Sequence[ExamItem],
+    image: Mapping[str, Features],
+    sound: Mapping[str, Features],
+) -> list[ChoiceRow]:
+    """Choose an option for every question about what is seen and heard.
+
+    Args:
+        learner: the model and its collator.
+        items: the questions.
+        image: features of pictures by video id; a video without any is not seen.
+        sound: likewise.
+
+    Returns:
+        A row per question, in order.
+    """
+    collator, model = learner.collator, learner.model
+    shown = [(image.get(item.video_id), sound.get(item.video_id)) for item in items]
+    prompts = [
+        collator.write(
+            item.id,
+            turns=[
+                Turn(task="choice", question=item.question.question, options=item.question.options)
+            ],
+            shown=shown_of(*pair),
+        )
+        for item, pair in zip(items, shown, strict=True)
+    ]
+    choices = collator.encode_choices(prompts)
+
+    def order(i: int) -> tuple[bool, bool, int]:
+        return shown[i][0] is None, shown[i][1] is None, len(choices[i].prompt.token_ids)
+
+    rows: dict[int, ChoiceRow] = {}
+    ordered = sorted(range(len(items)), key=order)
+    groups: dict[tuple[bool, bool], list[int]] = {}
+    for i in ordered:
+        groups.setdefault(order(i)[:2], []).append(i)
+    model.eval()
+    for group in groups.values():
+        for start in range(0, len(group), BATCH_SIZE):
+            part = group[start : start + BATCH_SIZE]
+            batch = collator.collate([SensesSample(choices[i].prompt, *shown[i]) for i in part])
+            scores = model.score(batch, [choices[i].options for i in part])
+            for i, score in zip(part, scores, strict=True):
+                rows[i] = _row(items[i], score.best, tuple(score.probabilities().tolist()))
+    return [rows[i] for i in range(len(items))]
+
+
+def _row(item: ExamItem, chosen: int, probabilities: tuple[float, ...]) -> ChoiceRow:
+    return ChoiceRow(
+        question_id=item.id,
+        video_id=item.video_id,
+        kind=item.question.kind,
+        answer=item.question.answer,
+        chosen=chosen,
+        num_options=len(item.question.options),
+        probabilities=probabilities,
+        prompt=item.question.question,
+    )

@@ -1,0 +1,181 @@
+"""`SensesRecipe`: the training of a `VideoLlama` in stages, as JSON values.
+
+A stage names what it trains, on which data and how long; the branches begin each stage where the
+stage before it left them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from textreel.data.corpora import CORPORA
+from textreel.data.senses_templates import SENSES_TEMPLATES
+from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_clips import SoundClipSpec
+from textreel.models.adapters import LoraSettings
+from textreel.models.qformer_connector import QFormerConnectorConfig
+from textreel.recipes.recipe import RecipeError
+from textreel.serve.run_files import BridgeSettings
+from textreel.train.config import TrainConfig
+
+Task = Literal["captions", "instructions", "words"]
+Sense = Literal["image", "sound", "both"]
+WORLD, TEXTUAL = "world", "textual"
+STAGE_PARTS = ("image", "sound", "adapter")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSource:
+    """Where samples come from.
+
+    Attributes:
+        corpus: key of `data.corpora.CORPORA`; `textual`, textual videos that stand for videos; or
+            `world`.
+        path: its file; for the world how many videos it writes.
+        sounds: for `textual`: captions of what is heard, as textual videos of the same ids.
+        features: the store with features of the pictures or videos (`textreel encode run`), of the
+            encoder of the branch that reads them.
+        sound_features: where a stage reads both: the store for the sound branch.
+        media: folder that relative paths in the file start at.
+        shows: for the world: `text`, captions of frames and of sounds stand for both senses;
+            `clips`, drawn frames, and for the sound branch pictures of what sounds.
+        sense: for the world and for `textual`: what a prompt shows, and so what it asks about.
+        only: for the world: question types; empty: all that suit the sense.
+    """
+
+    corpus: str
+    path: str
+    features: str = ""
+    sound_features: str = ""
+    media: str = ""
+    sounds: str = ""
+    shows: Literal["text", "clips"] = "text"
+    sense: Sense = "both"
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.corpus not in (WORLD, TEXTUAL, *CORPORA):
+            raise RecipeError(
+                f"there is no corpus {self.corpus!r} to train on",
+                hint=f"one of {', '.join((WORLD, TEXTUAL, *CORPORA))}",
+            )
+        if self.corpus == TEXTUAL and (self.sense == "image") != (not self.sounds):
+            raise RecipeError(
+                f"a textual source with sense={self.sense!r} and sounds={self.sounds!r}: captions "
+                f"of sounds belong to the senses sound and both, and they need them"
+            )
+        if self.corpus == WORLD and not (self.path.isdecimal() and int(self.path)):
+            raise RecipeError(f"path={self.path!r}: of the world it is how many videos to write")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesStage:
+    """One stage.
+
+    Attributes:
+        task: `captions`, without a prompt, as in the published first stages; `instructions`,
+            conversations in the recipe's template; `words`, a head start (`senses_words`).
+        trains: what learns: `image`, `sound`, `adapter`; everything else is frozen.
+        reads: which branch reads the features; `both` for data of the world.
+        mix: name of a data source to its sampling ratio; one source is drawn for every batch.
+        train: how long and how fast.
+        max_caption_tokens: longest caption, its end included.
+    """
+
+    task: Task
+    trains: tuple[str, ...]
+    reads: Sense
+    mix: Mapping[str, float]
+    train: TrainConfig
+    max_caption_tokens: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.trains or (unknown := [p for p in self.trains if p not in STAGE_PARTS]):
+            named = ", ".join(unknown) if self.trains else "nothing"
+            raise RecipeError(
+                f"a stage cannot train {named}", hint=f"name some of {', '.join(STAGE_PARTS)}"
+            )
+        if not self.mix or min(self.mix.values()) <= 0:
+            raise RecipeError(
+                f"mix={dict(self.mix)}: a stage needs data, each with a sampling ratio above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderChoice:
+    """A frozen encoder.
+
+    Attributes:
+        name: `eva-blip2`, `imagebind`, or a dual encoder's folder, id or `embedded:` name.
+        weights: the files of a published one.
+    """
+
+    name: str
+    weights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesRecipe:
+    """A training in stages; JSON values only.
+
+    Attributes:
+        name: of the recipe.
+        decoder: directory, Hugging Face id, or `embedded:tiny/decoder`.
+        image: shape of the picture branch, or None.
+        sound: shape of the sound branch, or None.
+        image_encoder: what the picture branch reads.
+        sound_encoder: what the sound branch reads.
+        template: key of `data.senses_templates.SENSES_TEMPLATES`.
+        stages: by name, in order.
+        data: by name.
+        sampling: which frames of a video are looked at.
+        clips: how a sound is cut.
+        lora: what the decoder learns with; None, as published, for nothing.
+        bridges: what features pass when the run answers, by `image` and `sound`.
+        noise: of features in training, per dimension; see `alignment.TaskMix`.
+        seed: of data, weights and order.
+        remembers: whether a conversation shows the model earlier turns.
+        knows: all that the model has ever met, in words.
+    """
+
+    name: str
+    decoder: str
+    stages: Mapping[str, SensesStage]
+    data: Mapping[str, DataSource]
+    image: QFormerConnectorConfig | None = None
+    sound: QFormerConnectorConfig | None = None
+    image_encoder: EncoderChoice | None = None
+    sound_encoder: EncoderChoice | None = None
+    template: str = "senses-chat"
+    sampling: SamplingSpec = field(default_factory=SamplingSpec)
+    clips: SoundClipSpec = field(default_factory=SoundClipSpec)
+    lora: LoraSettings | None = None
+    bridges: Mapping[str, BridgeSettings] = field(default_factory=dict)
+    noise: float = 0.0
+    seed: int = 0
+    remembers: bool = True
+    knows: str = ""
+
+    def __post_init__(self) -> None:
+        if self.template not in SENSES_TEMPLATES:
+            raise RecipeError(
+                f"there is no template {self.template!r} for two senses",
+                hint=f"one of {', '.join(SENSES_TEMPLATES)}",
+            )
+        for sense in ("image", "sound"):
+            shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
+            if (shape is None) != (encoder is None):
+                raise RecipeError(f"the {sense} branch and its encoder go together")
+        for name, stage in self.stages.items():
+            if missing := [source for source in stage.mix if source not in self.data]:
+                raise RecipeError(
+                    f"stage {name} draws from {missing[0]!r}, which is not in the recipe's data",
+                    hint=f"there are: {', '.join(self.data)}",
+                )
+            senses = ("image", "sound") if stage.reads == "both" else (stage.reads,)
+            if absent := [s for s in senses if getattr(self, s) is None]:
+                raise RecipeError(f"stage {name} reads {absent[0]}, which the recipe does not have")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        return asdict(self)

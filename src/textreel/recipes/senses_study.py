@@ -1,0 +1,358 @@
+"""The world's experiment with eyes and ears: variants of one training, looked at in several ways.
+
+    SensesStudy  --arms-->  a recipe each, trained in a folder of its own
+                 --looks--> answers to one exam, kept as rows
+                 --compared--> paired differences on the same questions
+
+A study that is killed goes on within the stage it was killed in; another `only` adds to it. Errors
+are clustered by video; one seed, so nothing is said about other seeds.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textreel.data.files import fingerprint, write_atomic
+from textreel.data.journal import Journal
+from textreel.data.textual_video import TextualVideo
+from textreel.evaluate.choices import paired_difference, score_system
+from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
+from textreel.features.encode import encode_textual_videos
+from textreel.models.decoder import locate
+from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.run_study import folder_name
+from textreel.recipes.senses_exam import SensesExam, SensesLook
+from textreel.recipes.senses_recipe import SensesRecipe
+from textreel.recipes.senses_training import Show, build_senses, run_senses
+from textreel.recipes.senses_world import sound_text, world_scenes
+from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
+from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+
+JOURNAL_FILE, RESULT_FILE = "study.jsonl", "table.json"
+MEAN_TEXTS = 200
+CLIPS = 600
+"""Videos of the largest sources of clips; drawing frames costs more than writing captions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """One variant.
+
+    Attributes:
+        name: in the table.
+        recipe: what is trained.
+        looks: how it is tested.
+    """
+
+    name: str
+    recipe: SensesRecipe
+    looks: tuple[SensesLook, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesStudy:
+    """A table to be made; JSON values only.
+
+    Attributes:
+        name: of the study.
+        recipe: what its arms are variants of.
+        num_scenes: videos of the exam, at least.
+        per_kind: questions of each type.
+        exam_seed: of the exam.
+        only: names of the arms to run; empty: all.
+    """
+
+    name: str
+    recipe: SensesRecipe
+    num_scenes: int = 200
+    per_kind: int = 80
+    exam_seed: int = 77
+    only: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the study as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesRow:
+    """One line of the table.
+
+    Attributes:
+        arm: the variant.
+        look: how it was tested.
+        by_type: accuracy of each question type that was asked.
+        errors: their standard errors, clustered by video.
+        macro: mean over the picture types, where all were asked.
+        macro_error: its standard error.
+    """
+
+    arm: str
+    look: str
+    by_type: dict[str, float]
+    errors: dict[str, float]
+    macro: float | None = None
+    macro_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A paired difference on the same questions.
+
+    Attributes:
+        what: which two, and on which type.
+        value: the first minus the second.
+        half_width: of its 95% interval.
+    """
+
+    what: str
+    value: float
+    half_width: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SensesReport:
+    """A finished table.
+
+    Attributes:
+        study: its name.
+        questions: of the exam.
+        rows: in the table's order.
+        comparisons: paired differences.
+        remarks: what holds for all.
+    """
+
+    study: str
+    questions: int
+    rows: tuple[SensesRow, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    remarks: tuple[str, ...] = field(
+        default=(
+            "one seed; scenes of the test part, frames drawn in memory; standard errors and 95% "
+            "intervals clustered by video; macro over the eight picture types",
+        )
+    )
+
+
+EYE = SensesLook(name="eye", ear="no", kinds=(*QUESTION_TYPES, "seen_and_heard"))
+EAR = SensesLook(name="ear", eye="no", kinds=SOUND_TYPES)
+BOTH = SensesLook(name="both")
+SOUND_LOOKS = (
+    BOTH,
+    EYE,
+    EAR,
+    replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
+    replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
+    replace(EAR, name="ear moved to texts", moved=True, kinds=("heard",)),
+)
+TIME_LOOKS = (
+    replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
+    replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
+)
+MORE_FRAMES = tuple(
+    replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES)
+    for count in (32, 128)
+)
+
+
+def arms(study: SensesStudy) -> list[Arm]:
+    """Return a study's arms.
+
+    Raises:
+        RecipeError: `only` names one that there is not.
+    """
+    text, shape = study.recipe, study.recipe.image
+    assert shape is not None
+    drawn = tiny_data("clips", videos=CLIPS)
+    clips = replace(text, name="video_llama_tiny_clips", data=drawn)
+    lost = replace(text, image=replace(shape, positions="none"))
+    timed = replace(text, image=replace(shape, positions="time"))
+    stretched = replace(text, image=replace(shape, positions="interpolated"))
+    raw = {name: stage for name, stage in text.stages.items() if stage.task != "words"}
+    every = [
+        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS)),
+        Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
+        Arm(name="no positions", recipe=lost, looks=(EYE,)),
+        Arm(name="interpolated", recipe=stretched, looks=(EYE, *MORE_FRAMES)),
+        Arm(name="seconds", recipe=timed, looks=(EYE, *MORE_FRAMES)),
+        Arm(name="no head start", recipe=replace(text, stages=raw), looks=(BOTH,)),
+    ]
+    known = [arm.name for arm in every]
+    if missing := [name for name in study.only if name not in known]:
+        raise RecipeError(f"the study has no arm {missing[0]!r}", hint=f"one of {', '.join(known)}")
+    return [arm for arm in every if not study.only or arm.name in study.only]
+
+
+COMPARED = (
+    ("text only", "both", "text only", "eye", "macro"),
+    ("text only", "both", "text only", "eye", "seen_and_heard"),
+    ("text only", "both", "text only", "ear", "seen_and_heard"),
+    ("text only", "both", "text only", "ear", "heard"),
+    ("text only", "ear", "text only", "ear shown pictures", "heard"),
+    ("text only", "ear", "text only", "ear x20", "heard"),
+    ("text only", "ear", "text only", "ear moved to texts", "heard"),
+    ("text only", "both", "clips", "both", "macro"),
+    ("text only", "both", "clips", "both", "heard"),
+    ("text only", "both", "clips", "both", "seen_and_heard"),
+    ("clips", "both", "clips", "ear", "heard"),
+    ("clips", "ear", "clips", "ear shown pictures", "heard"),
+    ("text only", "last frame", "text only", "eye", "macro"),
+    ("text only", "mean frame", "text only", "eye", "macro"),
+)
+"""Arm and look against arm and look, on a type or the picture types' macro."""
+
+
+def run_senses_study(
+    study: SensesStudy, out: Path, *, show: Show = lambda *_: None
+) -> SensesReport:
+    """Make a study's table; a killed study goes on.
+
+    Args:
+        study: everything.
+        out: its folder: a run for every arm, rows, the journal and the table.
+        show: told how far each phase is.
+
+    Raises:
+        RecipeError: no such arm.
+        FingerprintError: the folder holds another study.
+    """
+    chosen = arms(study)
+    encoder = _encoder(study)
+    exam = SensesExam(
+        encoder,
+        study.recipe.clips,
+        seed=study.exam_seed,
+        num_scenes=study.num_scenes,
+        per_kind=study.per_kind,
+    )
+    settled = {k: v for k, v in study.to_json().items() if k != "only"}
+    job = fingerprint([settled, encoder.revision])
+    with Journal.open(out / JOURNAL_FILE, kind="senses-study", fingerprint=job) as journal:
+        for arm in chosen:
+            _run_arm(arm, exam, encoder, out, journal, show)
+    found = {
+        (arm.name, look.name): read_rows(rows_file(out, arm.name, look.name))
+        for arm in arms(replace(study, only=()))
+        for look in arm.looks
+        if rows_file(out, arm.name, look.name).is_file()
+    }
+    report = make_report(study, found, questions=len(exam.items))
+    write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
+    return report
+
+
+def rows_file(out: Path, arm: str, look: str) -> Path:
+    """Return where the answers of an arm under a look are."""
+    return out / "rows" / f"{folder_name(arm)}--{folder_name(look)}.jsonl"
+
+
+def _encoder(study: SensesStudy) -> DualEncoder:
+    assert study.recipe.image_encoder is not None
+    return load_encoder(locate(study.recipe.image_encoder.name))
+
+
+def _run_arm(
+    arm: Arm, exam: SensesExam, encoder: DualEncoder, out: Path, journal: Journal, show: Show
+) -> None:
+    keys = {look.name: f"{folder_name(arm.name)}/{folder_name(look.name)}" for look in arm.looks}
+    if all(key in journal for key in keys.values()):
+        return
+    run = out / folder_name(arm.name)
+    shows = next(iter(arm.recipe.data.values())).shows
+    results = run_senses(arm.recipe, run, show=_named(show, arm), features=out / "features" / shows)
+    learner = build_senses(arm.recipe)
+    learner.model.load_learned(run)
+    for number, look in enumerate(arm.looks):
+        if keys[look.name] in journal:
+            continue
+        show("look", number, len(arm.looks), f"{arm.name}, {look.name}")
+        mean = _text_mean(arm.recipe, encoder) if look.moved else None
+        rows = exam.look(learner, look, text_mean=mean)
+        write_rows(rows_file(out, arm.name, look.name), rows)
+        right = sum(row.correct for row in rows)
+        seconds = {name: result.seconds for name, result in results.items()}
+        journal.record(
+            keys[look.name], {"right": right, "questions": len(rows), "train_seconds": seconds}
+        )
+
+
+def _named(show: Show, arm: Arm) -> Show:
+    return lambda phase, done, total, what: show(phase, done, total, f"{arm.name}: {what}")
+
+
+def _text_mean(recipe: SensesRecipe, encoder: DualEncoder) -> Tensor:
+    """Return the mean of texts about sounds."""
+    source = replace(recipe.data["heard"], path=str(MEAN_TEXTS))
+    told = (sound_text(s, recipe.clips, Random(s.id)) for s in world_scenes(recipe, source))
+    texts: list[TextualVideo] = [text for text in told if text is not None]
+    found = encode_textual_videos(texts, encoder, mode="caption", window=len(texts))
+    return torch.cat([f.values[:, 0].float() for _, f in found]).mean(0)
+
+
+def make_report(
+    study: SensesStudy,
+    found: Mapping[tuple[str, str], Sequence[ChoiceRow]],
+    *,
+    questions: int,
+) -> SensesReport:
+    """Put all answers into one table.
+
+    Args:
+        study: whose.
+        found: rows by arm and look.
+        questions: of the exam.
+    """
+    lines = []
+    for (arm, look), rows in found.items():
+        scores = score_system(look, rows)
+        pictured = [row for row in rows if row.kind in QUESTION_TYPES]
+        macro = score_system(look, pictured, kinds=QUESTION_TYPES).macro if pictured else None
+        lines.append(
+            SensesRow(
+                arm=arm,
+                look=look,
+                by_type={kind: score.value for kind, score in scores.by_kind.items()},
+                errors={kind: score.stderr for kind, score in scores.by_kind.items()},
+                macro=None if macro is None else macro.value,
+                macro_error=None if macro is None else macro.stderr,
+            )
+        )
+    compared = [
+        _difference(found, (one, look), (other, its), metric)
+        for one, look, other, its, metric in COMPARED
+        if (one, look) in found and (other, its) in found
+    ]
+    return SensesReport(
+        study=study.name,
+        questions=questions,
+        rows=tuple(lines),
+        comparisons=tuple(compared),
+    )
+
+
+def _difference(
+    found: Mapping[tuple[str, str], Sequence[ChoiceRow]],
+    one: tuple[str, str],
+    other: tuple[str, str],
+    metric: str,
+) -> Comparison:
+    kinds = QUESTION_TYPES if metric == "macro" else (metric,)
+    left, right = ([r for r in found[key] if r.kind in kinds] for key in (one, other))
+    paired = paired_difference(left, right, metric=metric, kinds=kinds)
+    what = f"{', '.join(one)} - {', '.join(other)}: {metric}"
+    return Comparison(what=what, value=paired.value, half_width=1.96 * paired.stderr)
+
+
+def tiny_study() -> SensesStudy:
+    """Return the experiment in the world."""
+    return SensesStudy(name="video_llama_tiny_study", recipe=video_llama_tiny_textonly())
+
+
+SENSES_STUDIES: dict[str, Callable[[], SensesStudy]] = {"video_llama_tiny_study": tiny_study}

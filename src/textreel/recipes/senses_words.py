@@ -1,0 +1,124 @@
+"""The head start of a `VideoLlama`'s branches: soft tokens that say, in words, what is there.
+
+    picture branch   for each of the N frames a column for each kind of object, then a full stop
+    sound branch     for each of the Q clips what is heard in it; `nothing` behind the last one
+
+What a column should hold is the sum of the decoder's own embeddings of a line about that object, as
+in `head_start`; a branch with N * (K + 1) queries has K columns a frame. From features of captions
+or of pictures, whichever the stage shows. Not in the paper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from textreel.data.encoding import Tokenizer
+from textreel.data.senses_collate import padded_track
+from textreel.models.batch import Features
+from textreel.models.branch_words import WordsBatch
+from textreel.models.senses_batch import Track
+from textreel.recipes.head_start import object_lines, word_sums
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.senses_world import SOUND_ID, WorldData
+from textreel.train.buckets import Bucketed
+
+ABSENT, FRAME_END = "nothing", "."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WordsSample:
+    """Features of one video, and the lines that its soft tokens should say."""
+
+    id: str
+    features: Features
+    lines: tuple[str, ...]
+
+
+def image_samples(data: WorldData, *, queries: int) -> list[WordsSample]:
+    """Return every video's frames with the lines of their columns.
+
+    Raises:
+        RecipeError: the queries are not as many for each frame, and at least two.
+    """
+    frames = len(data.videos[0].frames)
+    columns, rest = queries // frames - 1, queries % frames
+    if rest or columns < 1:
+        raise RecipeError(
+            f"a head start of {queries} queries for {frames} frames: they must be a multiple of "
+            f"the frames, at least twice as many",
+            hint=f"such as image.queries={5 * frames}",
+        )
+    lines = object_lines(data.videos, columns, absent=ABSENT)
+    samples = []
+    for number, video in enumerate(data.videos):
+        own = lines[number * frames : (number + 1) * frames]
+        told = [line for row in own for line in (*row, FRAME_END)]
+        samples.append(WordsSample(video.id, data.image[video.id], tuple(told)))
+    return samples
+
+
+def sound_samples(data: WorldData, *, queries: int) -> list[WordsSample]:
+    """Return every video's sound with what is heard in each clip."""
+    told = {text.id: [frame.caption for frame in text.frames] for text in data.sounds}
+    samples = []
+    for video in data.videos:
+        if (features := data.sound.get(video.id)) is None:
+            continue
+        padded = (told[video.id + SOUND_ID] + [ABSENT] * queries)[:queries]
+        samples.append(WordsSample(video.id, features, tuple(padded)))
+    return samples
+
+
+def words_data(
+    samples: Sequence[WordsSample],
+    tokenizer: Tokenizer,
+    table: Tensor,
+    *,
+    noise: float,
+    batch_size: int,
+    seed: int,
+) -> tuple[Bucketed[WordsSample, WordsBatch], float]:
+    """Return the batches of a head start, and the mean square of their words about the mean.
+
+    Args:
+        samples: features with lines.
+        tokenizer: the decoder's.
+        table: its word embeddings, (V, D).
+        noise: as `alignment.TaskMix`.
+        batch_size: videos in a batch.
+        seed: of order and noise.
+    """
+    known = word_sums({line for s in samples for line in s.lines}, tokenizer, table)
+
+    def collate(chosen: list[WordsSample], generator: torch.Generator) -> WordsBatch:
+        track = padded_track([s.features for s in chosen])
+        words = torch.stack([torch.stack([known[line] for line in s.lines]) for s in chosen])
+        return WordsBatch(
+            track=blurred_track(track, noise, generator),
+            words=words,
+            ids=tuple(s.id for s in chosen),
+        )
+
+    data = Bucketed(
+        samples,
+        [len(s.features.values) for s in samples],
+        collate,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    every = torch.stack([known[line] for s in samples[:200] for line in s.lines])
+    return data, float(every.var(0, correction=0).mean())
+
+
+def blurred_track(track: Track, noise: float, generator: torch.Generator) -> Track:
+    """Add noise to unit features, which stay unit vectors; 0: the track itself."""
+    if not noise:
+        return track
+    drawn = torch.randn(track.features.shape, generator=generator)
+    noisy = normalize(track.features + noise * drawn, dim=-1)
+    if track.mask is not None:
+        noisy = noisy * track.mask[..., None, None]
+    return replace(track, features=noisy)
