@@ -7,7 +7,7 @@ import pytest
 
 from tests.media import traps
 from tests.media.plain_pyav import all_frames, shown_at
-from textreel.media import album, frames
+from textreel.media import album, decode, frames, sound
 from textreel.media.decode import decode_clip, read_clip
 from textreel.media.errors import (
     EmptyFileError,
@@ -16,6 +16,7 @@ from textreel.media.errors import (
     NotMediaError,
     OutOfRangeError,
     TooManyFramesError,
+    TooMuchSoundError,
     TruncatedError,
     UnreadableFileError,
     UnsupportedCodecError,
@@ -230,6 +231,47 @@ def test_sound_is_skipped_mixed_or_kept(folder) -> None:
     assert kept.frames.shape == (0, 3, 0, 0) and kept.duration_s == 1.0
 
 
+@pytest.mark.parametrize("name", ["wave", "plain", "late_start", "absurd_sound_time"])
+def test_sound_that_is_only_checked_is_judged_alike_and_not_kept(folder, monkeypatch, name) -> None:
+    path = traps.TRAPS[name](folder)
+    kept = decode_clip(path, sound="mono", sound_rate_hz=None)
+    monkeypatch.setattr(sound, "_Growing", None)
+    checked = decode_clip(path, sound="check")
+    assert checked.clip.sound is None and checked.clip.sound_rate_hz is None
+    assert checked.clip.sound_status == kept.clip.sound_status == "used"
+    assert checked.notes == kept.notes and checked.clip.duration_s == kept.clip.duration_s
+
+
+def test_checked_silence_is_silence_too(folder) -> None:
+    assert decode_clip(traps.wave(folder, peak=0.0), sound="check").clip.sound_status == "silent"
+
+
+def test_gaps_are_made_of_few_zeros_at_a_time(folder, monkeypatch) -> None:
+    path = traps.late_start(folder)
+    wanted = read_clip(path, sound="mono", sound_rate_hz=None).sound
+    monkeypatch.setattr(sound, "ZEROS", 100)
+    assert np.array_equal(read_clip(path, sound="mono", sound_rate_hz=None).sound, wanted)
+    assert not wanted[:, :3200].any() and wanted[:, 3200:].any()
+
+
+def test_more_sound_than_memory_holds_is_refused(folder, monkeypatch) -> None:
+    monkeypatch.setattr(sound, "MAX_SOUND_BYTES", 4 * 2 * 7999)
+    path = traps.wave(folder)
+    with pytest.raises(TooMuchSoundError, match=r"sound of 2 channels takes more than 0\.0 GB"):
+        read_clip(path, sound="all", sound_rate_hz=None)
+    with pytest.raises(TooMuchSoundError) as caught:
+        read_clip(path, sound="all", sound_rate_hz=None)
+    assert caught.value.exit_code == 2 and "start_s and end_s" in caught.value.hint
+    assert read_clip(path, sound="mono", sound_rate_hz=None).sound.shape == (1, 8000)
+
+
+def test_a_file_whose_sound_nobody_asks_for_is_opened_once(folder, monkeypatch) -> None:
+    heard, silent = traps.plain(folder), traps.variable_rate(folder)
+    monkeypatch.setattr(decode, "read_sound", None)
+    assert read_clip(heard).sound_status == "unused"
+    assert read_clip(silent).sound_status == "absent"
+
+
 def test_samples_are_exact_fractions_of_full_scale(folder) -> None:
     sound = read_clip(traps.wave(folder), sound="all", sound_rate_hz=None).sound
     t = np.arange(8000) / 8000
@@ -314,7 +356,7 @@ def test_unknown_streams_and_modes_are_refused(folder) -> None:
     path = traps.plain(folder)
     with pytest.raises(NoStreamError, match="stream 1 is no video stream; those are 0"):
         read_clip(path, stream_index=1)
-    with pytest.raises(ValueError, match="sound='stereo': must be one of skip, mono, all"):
+    with pytest.raises(ValueError, match="sound='stereo': must be one of skip, check, mono, all"):
         read_clip(path, sound="stereo")
 
 

@@ -89,7 +89,7 @@ def test_limits_of_nothing_are_refused() -> None:
 
 def test_unknown_sound_modes_are_refused_without_a_process(tmp_path) -> None:
     with GuardedReader() as reader:
-        with pytest.raises(ValueError, match="sound='both': must be one of skip, mono, all"):
+        with pytest.raises(ValueError, match="sound='both': must be one of skip, check, mono, all"):
             reader.read(tmp_path / "a.mp4", sound="both")
         assert reader.pid is None
 

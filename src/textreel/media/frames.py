@@ -30,6 +30,7 @@ from textreel.media.seek import (
     sequential,
 )
 from textreel.media.streams import (
+    choose_sound,
     choose_video,
     ends_unevenly,
     header_length_s,
@@ -57,6 +58,7 @@ class Frames:
         duration_s: length of the stream in seconds.
         origin_s: the first frame's time on the container's own clock.
         turn: how the stored pictures were turned.
+        has_sound: whether there is a sound stream beside them.
         notes: what was unusual, one sentence each.
         work: what reading cost.
     """
@@ -66,6 +68,7 @@ class Frames:
     duration_s: float
     origin_s: float
     turn: Turn
+    has_sound: bool
     notes: tuple[str, ...]
     work: Work
 
@@ -346,6 +349,7 @@ class _Reading:
             duration_s=length_s,
             origin_s=float(self.origin * self.tick_s),
             turn=pixels.turn,
+            has_sound=choose_sound(self.packets.container) is not None,
             notes=tuple(self.notes),
             work=work,
         )

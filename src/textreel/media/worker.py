@@ -167,7 +167,7 @@ class GuardedReader:
         path: Path | str,
         spec: SamplingSpec | None = None,
         *,
-        sound: SoundMode = "mono",
+        sound: SoundMode = "check",
         describe: bool = True,
     ) -> Look:
         """Decode one file and tell about it; the pictures stay in the worker. See `look`.
