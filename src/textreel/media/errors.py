@@ -112,7 +112,9 @@ class TooMuchSoundError(MediaError):
 class DecodeTimeoutError(MediaError, TimeoutError):
     """Decoding passed its limit of CPU time, or of wall time without progress."""
 
-    default_hint: ClassVar[str] = "raise the limit in DecodeLimits, or convert the file"
+    default_hint: ClassVar[str] = (
+        "raise the limit (`--cpu-s`, or DecodeLimits), or convert the file"
+    )
 
 
 class DecoderCrashError(MediaError):
