@@ -153,6 +153,15 @@ def without_duration(folder: Path) -> Path:
     return path
 
 
+def absurd_length(folder: Path) -> Path:
+    """Matroska of two seconds whose tag says more than a year."""
+    path = video(folder / "absurd_length.mkv", every(100, 20))
+    data = path.read_bytes()
+    assert b"00:00:0" in data
+    path.write_bytes(data.replace(b"00:00:0", b"9999:0:"))
+    return path
+
+
 def cut(folder: Path) -> Path:
     """The first 60% of a Matroska file, as a broken download leaves it."""
     data = video(
@@ -239,7 +248,7 @@ TRAPS: dict[str, Callable[[Path], Path]] = {
             wide_pixels,
         ),
         *(transparent, animated_gif, without_duration, cut, without_index, unknown_codec),
-        *(broken_picture, cut_index, absurd_sound_time),
+        *(broken_picture, cut_index, absurd_sound_time, absurd_length),
         *(wave, empty, text),
     )
 }

@@ -129,22 +129,21 @@ def decode_clip(
             window_s=(spec.start_s or 0.0, spec.end_s),
             progress=progress,
         )
-    if frames is None:
-        return _sound_only(path, heard)
-    return Decoded(
-        clip=Clip(
-            frames=frames.pixels,
-            frame_times_s=frames.times_s[: len(frames.pixels)],
-            duration_s=frames.duration_s,
-            source=str(path),
-            sound=heard.samples,
-            sound_rate_hz=heard.rate_hz,
-            sound_status=heard.status,
-        ),
-        notes=frames.notes + heard.notes,
-        work=frames.work,
-        times_s=frames.times_s,
+    return _sound_only(path, heard) if frames is None else _joined(path, frames, heard)
+
+
+def _joined(path: Path, frames: Frames, heard: Sound) -> Decoded:
+    clip = Clip(
+        frames=frames.pixels,
+        frame_times_s=frames.times_s[: len(frames.pixels)],
+        duration_s=frames.duration_s,
+        source=str(path),
+        sound=heard.samples,
+        sound_rate_hz=heard.rate_hz,
+        sound_status=heard.status,
     )
+    notes = frames.notes + heard.notes
+    return Decoded(clip=clip, notes=notes, work=frames.work, times_s=frames.times_s)
 
 
 def _sound_only(path: Path, heard: Sound) -> Decoded:

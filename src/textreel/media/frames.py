@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from textreel.media.album import MAX_CLIP_BYTES, Album, FullError, HandOn, Part
 from textreel.media.errors import OutOfRangeError, TooManyFramesError
+from textreel.media.lengths import find_length_s
 from textreel.media.opening import open_media, read_only, why_nothing_decodes
 from textreel.media.pixels import Pixels, Turn
 from textreel.media.sampling import SamplingError, SamplingSpec
 from textreel.media.seek import (
+    FIRST_JUMP_S,
     MAX_REORDER,
     MAX_TICKS,
     Packets,
@@ -32,9 +34,6 @@ from textreel.media.seek import (
 from textreel.media.streams import (
     choose_sound,
     choose_video,
-    ends_unevenly,
-    header_length_s,
-    is_indexed,
     sane_aspect,
 )
 
@@ -98,10 +97,7 @@ def read_frames(
     """
     shown = _Shown(str(path), hand_on)
     with _open(path, stream_index, progress) as packets:
-        length_s = header_length_s(packets.container, packets.stream)
-        if length_s is None or ends_unevenly(packets.stream):
-            with _open(path, stream_index, progress) as again:
-                length_s = max(length_s or 0.0, _measure_length_s(again))
+        length_s = find_length_s(packets, lambda: _open(path, stream_index, progress))
         try:
             return _Reading(str(path), packets, length_s, shown).read(spec, in_order=False)
         except UnseekableError:
@@ -116,24 +112,6 @@ def _open(path: Path, stream_index: int | None, progress: Callable[[], None]) ->
         stream = choose_video(path, container, stream_index)
         read_only(container, stream)
         yield Packets(container, stream, progress=progress)
-
-
-def _measure_length_s(packets: Packets) -> float:
-    """Measure a stream whose header does not tell its length, or tells it wrongly.
-
-    All packets are looked at, or, where there is an index, the last ones; nothing is decoded. A
-    stream without times has length 0.
-    """
-    first = packets.stream.start_time if is_indexed(packets.stream) else None
-    if first is not None:
-        with contextlib.suppress(UnseekableError):  # a damaged index: then all are looked at
-            packets.jump(packets.stream.index_entries[-1].timestamp)
-    while (packet := packets.read()) is not None:
-        if packet.pts is not None and not packet.is_discard:
-            first = packet.pts if first is None else min(first, packet.pts)
-    if first is None or packets.end is None:
-        return 0.0
-    return float((packets.end - first) * (packets.stream.time_base or Fraction(1)))
 
 
 class _Shown:
@@ -226,7 +204,10 @@ class _Reading:
         self.shown.refuse_too_many(self.stream, end_s - start_s, times)
         if times_s is None:
             end_s = math.inf if spec.end_s is None else spec.end_s
-            self._take_all(head, start_s, end_s)
+            if in_order or start_s <= FIRST_JUMP_S or not self.packets.true_seek:
+                self._take_all(self._timed(head), start_s, end_s)
+            else:
+                self._take_all(self._timed_from(self._ticks(start_s)), start_s, end_s)
         elif in_order:
             self._walk(head, times_s)
         else:
@@ -281,10 +262,27 @@ class _Reading:
                 self.origin = stamp
             yield stamp, frame
 
-    def _take_all(self, head: Iterable[av.Packet], start_s: float, end_s: float) -> None:
+    def _timed_from(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield frames with their time stamps from the one shown at `start` on, or from before it.
+
+        Raises:
+            UnseekableError: none that is shown so early comes out.
+        """
+        key, seen = self.packets.jump_before(start), False
+        for frame in self._frames([] if key is None else [key]):
+            if key is None or frame.pts is None or frame.pts < key.pts:
+                continue  # it leans on frames before the key frame
+            seen = seen or frame.pts <= start
+            if not seen:
+                raise UnseekableError(f"nothing is shown at {start} after a jump")
+            yield frame.pts, frame
+
+    def _take_all(
+        self, frames: Iterator[tuple[int, av.VideoFrame]], start_s: float, end_s: float
+    ) -> None:
         """Keep the frame shown at the window's start and all that start inside the window."""
         before: tuple[int, av.VideoFrame] | None = None
-        for stamp, frame in self._timed(head):
+        for stamp, frame in frames:
             time_s = float((stamp - self.origin) * self.tick_s)
             if time_s >= end_s and stamp != self.origin:
                 break

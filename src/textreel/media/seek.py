@@ -161,6 +161,21 @@ class Packets:
         self._seek(max(ticks, -MAX_TICKS))
         self.position = None
 
+    def jump_before(self, target: int) -> av.Packet | None:
+        """Jump to a key frame that is shown no later than `target`, and return its packet.
+
+        Returns:
+            Where there is none so early, the first key frame; None where there is none at all.
+        """
+        packet = None
+        for back_s in BACK_S:
+            self.jump(target - int(back_s / float(self.stream.time_base or 1)))
+            while (packet := self.read()) is not None and not _starts(packet):
+                continue
+            if packet is not None and packet.pts <= target:
+                break
+        return packet
+
     def _seek(self, ticks: int) -> None:
         try:
             self.container.seek(ticks, stream=self.stream, backward=True)
@@ -241,12 +256,7 @@ class Selector:
     def _jump_before(self, target: int) -> None:
         """Jump so that a key frame shown no later than `target` is the next packet."""
         left = self._packets.position
-        for back_s in BACK_S:
-            self._packets.jump(target - int(back_s / self._tick_s))
-            while (packet := self._packets.read()) is not None and not _starts(packet):
-                continue
-            if packet is not None and packet.pts <= target:
-                break
+        packet = self._packets.jump_before(target)
         self._forget()
         self._ended = packet is None
         if packet is not None:
