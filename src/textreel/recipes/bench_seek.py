@@ -15,6 +15,7 @@ All sides must give equal times and equal pixels. `ours_over_best` in the notes 
 CPU seconds over those of the best other way.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,8 @@ from textreel.recipes.bench import (
 )
 from textreel.recipes.bench_readers import Read
 from textreel.recipes.bench_videos import VideoFile, in_matroska, make_video
+
+log = logging.getLogger("textreel.recipes")
 
 LENGTH_S = 60
 FILES = tuple(
