@@ -1,6 +1,7 @@
 import pytest
 
 from tests.media import traps
+from tests.media.plain_pyav import all_frames
 from textreel.media import seek
 from textreel.media.opening import open_media, read_only
 from textreel.media.seek import MAX_REORDER, MAX_TICKS, Packets, Selector, UnseekableError
@@ -45,6 +46,20 @@ def test_what_nobody_needs_is_not_decoded(tmp_path) -> None:
         selector = Selector(packets, [packets.read()], keys_only=False)
         list(selector.frames([20 * tick]))
         assert packets.work.packets < 30
+
+
+@pytest.mark.parametrize("name", ["matroska", "short_gops"])
+def test_the_frame_shown_soon_after_a_key_frame_is_found_after_a_jump(tmp_path, name) -> None:
+    path = traps.TRAPS[name](tmp_path)  # Matroska tells no times of decoding at first
+    _, plain = all_frames(path)
+    with open_media(path) as container:
+        packets = packets_of(path, container)
+        for number in range(140, 165):
+            packets.jump(-MAX_TICKS)
+            selector = Selector(packets, [packets.read()], keys_only=False)
+            (frame,) = selector.frames([plain[number].pts])
+            assert frame.pts == plain[number].pts
+    assert packets.work.jumps == 50
 
 
 def test_what_lies_before_a_key_frame_is_passed_over_without_an_index(tmp_path) -> None:

@@ -41,6 +41,13 @@ def test_the_summary_names_the_worst_case(report: BenchReport) -> None:
     assert report.remarks[0].startswith(said) and f"({worst.name})" in report.remarks[0]
 
 
+def test_the_summary_names_cases_with_other_frames(report: BenchReport) -> None:
+    assert report.remarks[0].endswith("times and pixels are equal in all cases")
+    wrong = replace(report.cases[1], differences={"grey levels, walking": 3.0})
+    said = bench_seek.summarize([report.cases[0], wrong])
+    assert said.endswith("equal but for 1 cases: 6 s, mp4, 7 frames")
+
+
 def test_a_way_that_is_far_from_the_best_is_timed_once(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(bench_seek, "SLOW_CPU_S", 0.0)
     monkeypatch.setattr(bench_seek, "SLOW_TIMES_OURS", 0.0)

@@ -32,7 +32,7 @@ MIN_JUMP = 8
 """A jump over fewer packets costs more than it saves: some are decoded a second time."""
 FIRST_JUMP_S = 4.0
 """Where no index tells of a key frame, a jump is tried over this much, and over more where it
-proved useless. Reading on costs 2.5 us a packet, a jump 15, decoding 150 and more (docs/LOG.md)."""
+proved useless. Reading costs 2.5 us a packet, a jump 15, decoding 150 and more (docs/LOG.md)."""
 MAX_HELD, MAX_HELD_BYTES = 512, 32 << 20
 """Packets that wait for a key frame, which would make them needless; more are decoded."""
 BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, 1e9)
@@ -77,7 +77,8 @@ class Packets:
     Attributes:
         container, stream: where they come from.
         work: what reading has cost so far.
-        position: the last decoding time stamp read since the last jump, None where unknown.
+        position: about where reading is, None right after a jump.
+        floor: nothing to come is shown before it; None where unknown, as in Matroska after a jump.
         end: the largest time stamp at which a frame read so far ends.
         true_seek: whether time stamps can be trusted after a jump into the middle.
     """
@@ -88,6 +89,7 @@ class Packets:
         self.stream = stream
         self.work = Work()
         self.position: int | None = None
+        self.floor: int | None = None
         self.end: int | None = None
         self.container = container
         self._progress = progress
@@ -113,6 +115,7 @@ class Packets:
         if packet is None:
             return None
         self.position = packet.pts if packet.dts is None else packet.dts
+        self.floor = packet.dts
         if packet.pts is not None:
             self.end = max(self.end or packet.pts, packet.pts + (packet.duration or 0))
         return packet
@@ -159,7 +162,7 @@ class Packets:
             self.decode(next(self._demuxer, None))
         self.work.jumps += 1
         self._seek(max(ticks, -MAX_TICKS))
-        self.position = None
+        self.position = self.floor = None
 
     def jump_before(self, target: int) -> av.Packet | None:
         """Jump to a key frame that is shown no later than `target`, and return its packet.
@@ -307,8 +310,8 @@ class Selector:
         return max(stamps, default=None)
 
     def _certain(self, target: int, later: int) -> bool:
-        position = self._packets.position
-        return (position is not None and position > target) or later >= MAX_REORDER
+        floor = self._packets.floor
+        return (floor is not None and floor > target) or later >= MAX_REORDER
 
     def _makes_needless(self, packet: av.Packet, target: int) -> bool:
         """Whether decoding may start with `packet`, and many wait before it."""
