@@ -86,6 +86,20 @@ def matroska(folder: Path) -> Path:
     return video(folder / "plain.mkv", every(40, 200), options={"g": "10", "bf": "2"})
 
 
+def reordered(
+    folder: Path, *, codec: str = "mpeg4", key: int = 50, between: int = 2, open_gop: bool = False
+) -> Path:
+    """AVI, which tells no times, with B-frames."""
+    options = {"g": str(key), "bf": str(between)}
+    options |= {"x264-params": "open-gop=1"} if open_gop else {}
+
+    def tick(stream: object) -> None:
+        stream.codec_context.time_base = Fraction(1, 25)
+
+    path = folder / "reordered.avi"
+    return video(path, every(40, 200), codec=codec, options=options, setup=tick)
+
+
 def variable_rate(folder: Path) -> Path:
     return video(folder / "variable.mp4", [0, 40, 80, 1000, 1040, 3000])
 
@@ -241,6 +255,7 @@ TRAPS: dict[str, Callable[[Path], Path]] = {
             short_gops,
             long_gop,
             matroska,
+            reordered,
             variable_rate,
             late_start,
             early_sound,

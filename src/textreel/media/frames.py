@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from textreel.media.album import MAX_CLIP_BYTES, Album, FullError, HandOn, Part
+from textreel.media.counted import CountedFrames
 from textreel.media.errors import OutOfRangeError, TooManyFramesError
 from textreel.media.lengths import find_length_s
 from textreel.media.opening import open_media, read_only, why_nothing_decodes
@@ -35,6 +36,7 @@ from textreel.media.streams import (
     choose_sound,
     choose_video,
     sane_aspect,
+    tells_when_shown,
 )
 
 log = logging.getLogger("textreel.media")
@@ -195,8 +197,12 @@ class _Reading:
     def read(self, spec: SamplingSpec, *, in_order: bool) -> Frames:
         """Read what `spec` asks for; `in_order`: without ever going back."""
         head = self._read_head()
+        keys_only, counted = spec.policy == "key_frames", None
+        if head and not tells_when_shown(self.packets.container, self.stream):
+            counted = CountedFrames(self.packets, head, keys_only=keys_only, jumps=not in_order)
+            self.origin = counted.origin
         in_order = in_order or not head or any(packet.pts is None for packet in head)
-        if not in_order:
+        if not (in_order or counted):
             head = self._find_origin(head)
         times_s, start_s = self._times(spec, self.length_s)
         end_s = self.length_s if spec.end_s is None else min(self.length_s, spec.end_s)
@@ -204,14 +210,17 @@ class _Reading:
         self.shown.refuse_too_many(self.stream, end_s - start_s, times)
         if times_s is None:
             end_s = math.inf if spec.end_s is None else spec.end_s
-            if in_order or start_s <= FIRST_JUMP_S or not self.packets.true_seek:
-                self._take_all(self._timed(head), start_s, end_s)
+            if counted or in_order or start_s <= FIRST_JUMP_S or not self.packets.true_seek:
+                self._take_all(iter(counted or self._timed(head)), start_s, end_s)
             else:
                 self._take_all(self._timed_from(self._ticks(start_s)), start_s, end_s)
+        elif counted:
+            for stamp, frame in counted.shown_at(self._ticks(time_s) for time_s in times_s):
+                self._show(stamp, frame)
         elif in_order:
             self._walk(head, times_s)
         else:
-            self._select(head, times_s, keys_only=spec.policy == "key_frames")
+            self._select(head, times_s, keys_only=keys_only)
         return self._result(times_s, self.length_s)
 
     def _times(self, spec: SamplingSpec, length_s: float) -> tuple[list[float] | None, float]:

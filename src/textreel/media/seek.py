@@ -8,10 +8,9 @@ them, in order of decoding, can
     pass over   what lies before a key frame that is met on the way, where no index tells of it
     skip        what nothing depends on and nobody asked for (`skip_frame=NONREF`)
     stop        after the last frame asked for
-
 and still give exactly the frames that decoding everything would: every frame asked for is checked
 off by its time stamp, and one that did not come out is looked for again from further back, without
-skipping. `sequential` is the plain way, for streams whose packets carry no times.
+skipping.
 """
 
 from collections import deque
@@ -43,8 +42,8 @@ TRUE_SEEK = ("mov", "matroska", "avi", "flv", "asf", "mpegts")
 SKIPPING = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
 """Decoders that can be told at any packet to skip it. (dav1d takes its first order for ever.)"""
 ENCODER_FAULTS = ("h264", "mpeg4")
-"""Decoders that work around faults of old encoders (x264 in 4:4:4, DivX, Xvid) by the encoder's
-name, which only the first packet holds: that one is decoded before any jump."""
+"""Decoders that work around faults of old encoders (x264 in 4:4:4, DivX, Xvid) by their names,
+which only the first packet holds: that one is decoded before any jump."""
 
 
 class UnseekableError(OSError):
@@ -250,7 +249,7 @@ class Selector:
         if self._ended or position is None or not self._packets.true_seek:
             return False
         entries = self._packets.stream.index_entries
-        key = entries.search_timestamp(target - self._lead)  # mp4 lists times of decoding
+        key = entries.search_timestamp(target - self._lead)  # mp4 tells when it is decoded
         if self._indexed:
             return key - entries.search_timestamp(position, any_frame=True) > MIN_JUMP
         known = key >= 0 and entries[key].timestamp - position > MIN_JUMP * self._step
@@ -295,7 +294,7 @@ class Selector:
             elif packet.pts is not None and self._keep(packet):
                 later += packet.pts > target
                 if packet.pts <= target and not packet.is_discard:
-                    shown = packet.pts if shown is None else max(shown, packet.pts)
+                    shown = max(packet.pts if shown is None else shown, packet.pts)
                 if self._makes_needless(packet, target):
                     yield from self._drain()
                     self._start_with(packet)
@@ -310,8 +309,7 @@ class Selector:
         return max(stamps, default=None)
 
     def _certain(self, target: int, later: int) -> bool:
-        floor = self._packets.floor
-        return (floor is not None and floor > target) or later >= MAX_REORDER
+        return later >= MAX_REORDER or (self._packets.floor or -MAX_TICKS) > target
 
     def _makes_needless(self, packet: av.Packet, target: int) -> bool:
         """Whether decoding may start with `packet`, and many wait before it."""
