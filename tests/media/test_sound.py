@@ -94,3 +94,12 @@ def test_a_window_keeps_samples_at_their_times(folder) -> None:
 def test_a_file_without_sound_says_absent(folder) -> None:
     clip = read_clip(traps.variable_rate(folder), sound="mono")
     assert clip.sound is None and clip.sound_status == "absent"
+
+
+def test_a_late_window_of_a_sound_file_lies_on_the_clock_of_its_first_sample(folder) -> None:
+    path, spec = traps.long_sound(folder), SamplingSpec(num_frames=1, start_s=12.5, end_s=13.0)
+    whole = read_clip(path, sound="mono", sound_rate_hz=None).sound
+    part = read_clip(path, spec, sound="mono", sound_rate_hz=None).sound
+    assert part.shape == (1, 13 * 8000) and not part[:, :100_000].any()
+    assert np.allclose(part[:, 100_000:], whole[:, 100_000 : 13 * 8000], atol=1e-6)
+    assert np.abs(part).max() > 0.4

@@ -222,6 +222,19 @@ def wave(folder: Path, *, rate_hz: int = 8000, channels: int = 2, peak: float = 
     return path
 
 
+def long_sound(folder: Path) -> Path:
+    """14 seconds of m4a, a tone that rises by 20 Hz a second."""
+    path, t = folder / "long.m4a", np.arange(14 * 8000) / 8000
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=8000, layout="mono")
+        samples = 0.5 * np.sin(2 * np.pi * (200 + 10 * t) * t)
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.time_base, frame.pts = 8000, Fraction(1, 8000), 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def absurd_sound_time(folder: Path) -> Path:
     """Live Matroska, half a second of sound, of which the last tenth claims to be 20 hours late."""
     path = folder / "absurd.mkv"
@@ -263,7 +276,7 @@ TRAPS: dict[str, Callable[[Path], Path]] = {
             wide_pixels,
         ),
         *(transparent, animated_gif, without_duration, cut, without_index, unknown_codec),
-        *(broken_picture, cut_index, absurd_sound_time, absurd_length),
+        *(broken_picture, cut_index, absurd_sound_time, absurd_length, long_sound),
         *(wave, empty, text),
     )
 }

@@ -33,7 +33,8 @@ SILENCE = 1 / 32768
 """A sound whose peak is below one step of 16 bits is silent."""
 SEEK_S, PRE_ROLL_S = 10.0, 1.0
 EXACT_CONTAINERS = ("mov", "matroska")
-"""Containers in which a sought position is a true time; in others, such as MP3, it is a guess."""
+"""Containers in which a sought position is a true time (in Matroska to its millisecond); in others,
+such as MP3, it is a guess."""
 Window = tuple[float, float | None]
 
 
@@ -280,9 +281,18 @@ def _frames(
     container: InputContainer, stream: AudioStream, track: _Track, progress: Callable[[], None]
 ) -> Iterator[av.AudioFrame]:
     """Yield decoded frames; count packets that cannot be read or decoded."""
-    start_s = track.window_s[0] + (track.origin_s or 0.0)
-    if start_s > SEEK_S and container.format.name.startswith(EXACT_CONTAINERS):
+    if track.window_s[0] > SEEK_S and container.format.name.startswith(EXACT_CONTAINERS):
+        if track.origin_s is None:  # the first frame starts the clock, also where it is passed over
+            first = next(_decoded(container, stream, track, progress), None)
+            track.origin_s = None if first is None else first.time
+        start_s = track.window_s[0] + (track.origin_s or 0.0)
         container.seek(int((start_s - PRE_ROLL_S) * av.time_base))
+    yield from _decoded(container, stream, track, progress)
+
+
+def _decoded(
+    container: InputContainer, stream: AudioStream, track: _Track, progress: Callable[[], None]
+) -> Iterator[av.AudioFrame]:
     demuxer = container.demux(stream)
     while True:
         progress()
