@@ -67,6 +67,40 @@ def test_sparse_times_jump_and_dense_times_do_not(folder) -> None:
     assert dense.jumps == 0 and dense.packets > 180
 
 
+@pytest.mark.parametrize("name", ["short_gops", "long_gop", "matroska"])
+def test_every_frame_of_a_late_window_is_read_from_a_key_frame_before_it(folder, name) -> None:
+    path = traps.TRAPS[name](folder)
+    tick_s, plain = all_frames(path)
+    decoded = decode_clip(path, SamplingSpec(policy="every_frame", start_s=5.01, end_s=5.5))
+    times_s = [float(frame.pts * tick_s) for frame in plain[125:138]]  # shown at 5.01, to 5.48
+    assert decoded.clip.frame_times_s.tolist() == times_s
+    pixels = Pixels(plain[0], aspect=None)
+    for picture, frame in zip(decoded.clip.frames, plain[125:138], strict=True):
+        assert np.array_equal(picture, pixels.to_rgb(frame))
+    assert decoded.work.jumps == 1 and (name == "long_gop" or decoded.work.packets < 40)
+
+
+def test_a_window_of_which_no_start_comes_out_is_read_in_order(folder, monkeypatch) -> None:
+    path, jump_before = traps.short_gops(folder), Packets.jump_before
+    spec = SamplingSpec(policy="every_frame", start_s=5.01, end_s=5.5)
+    wanted = read_clip(path, spec)
+
+    def too_late(self, target: int):
+        return jump_before(self, 2 * target)
+
+    monkeypatch.setattr(Packets, "jump_before", too_late)
+    found = decode_clip(path, spec)
+    assert found.clip.frame_times_s.tolist() == wanted.frame_times_s.tolist()
+    assert found.work.jumps == 0
+
+
+def test_a_length_that_no_file_has_is_measured(folder) -> None:
+    path = traps.absurd_length(folder)
+    clip = read_clip(path, SamplingSpec(fps=2.0))
+    assert clip.duration_s == pytest.approx(2.0, abs=0.11)
+    assert clip.frame_times_s == pytest.approx([0.2, 0.7, 1.2, 1.7])
+
+
 def test_parts_are_the_clip_in_pieces(folder, monkeypatch) -> None:
     path = traps.short_gops(folder)
     monkeypatch.setattr(album, "PART_BYTES", 7 * 64 * 48 * 3)
@@ -219,35 +253,6 @@ def test_a_window_outside_the_file_is_refused(folder) -> None:
         read_clip(path, SamplingSpec(start_s=9.0))
 
 
-def test_sound_is_skipped_mixed_or_kept(folder) -> None:
-    path = traps.wave(folder)
-    assert read_clip(path).sound_status == "unused" and read_clip(path).sound is None
-    kept = read_clip(path, sound="all", sound_rate_hz=None)
-    assert kept.sound.shape == (2, 8000) and kept.sound_rate_hz == 8000
-    mixed = read_clip(path, sound="mono", sound_rate_hz=None)
-    assert np.allclose(mixed.sound[0], kept.sound.mean(axis=0), atol=1e-7)
-    assert read_clip(path, sound="mono").sound.shape == (1, 16000)
-    assert kept.frames.shape == (0, 3, 0, 0) and kept.duration_s == 1.0
-
-
-def test_samples_are_exact_fractions_of_full_scale(folder) -> None:
-    sound = read_clip(traps.wave(folder), sound="all", sound_rate_hz=None).sound
-    t = np.arange(8000) / 8000
-    wanted = np.round(0.5 * np.sin(2 * np.pi * 440 * t) * 32767) / 32768
-    assert np.array_equal(sound[0], wanted.astype(np.float32))
-
-
-def test_silence_is_called_silence(folder) -> None:
-    assert read_clip(traps.wave(folder, peak=0.0), sound="mono").sound_status == "silent"
-
-
-def test_an_absurd_time_of_sound_does_not_fill_the_memory_with_zeros(folder) -> None:
-    decoded = decode_clip(traps.absurd_sound_time(folder), sound="mono", sound_rate_hz=None)
-    steps = np.repeat(np.arange(1, 6), 800) * 1000 / 32768
-    assert np.allclose(decoded.clip.sound[0], steps)
-    assert decoded.notes == ("the times of 1 sound frames are absurd and were ignored",)
-
-
 def test_an_index_that_cannot_be_used_is_not_needed(folder, monkeypatch) -> None:
     def refuse(packets: Packets, ticks: int) -> None:
         raise UnseekableError(f"cannot go to {ticks}: no")
@@ -257,19 +262,6 @@ def test_an_index_that_cannot_be_used_is_not_needed(folder, monkeypatch) -> None
     monkeypatch.setattr(Packets, "_seek", refuse)
     found = read_clip(path)
     assert numbers(found) == numbers(wanted) and found.duration_s == wanted.duration_s
-
-
-def test_a_window_keeps_samples_at_their_times(folder) -> None:
-    spec = SamplingSpec(num_frames=1, start_s=0.5, end_s=0.75)
-    part = read_clip(traps.plain(folder), spec, sound="mono").sound
-    whole = read_clip(traps.plain(folder), sound="mono").sound
-    assert part.shape == (1, 12000) and not part[:, :8000].any()
-    assert np.array_equal(part[:, 8000:], whole[:, 8000:12000])
-
-
-def test_a_file_without_sound_says_absent(folder) -> None:
-    clip = read_clip(traps.variable_rate(folder), sound="mono")
-    assert clip.sound is None and clip.sound_status == "absent"
 
 
 @pytest.mark.parametrize(
@@ -314,7 +306,7 @@ def test_unknown_streams_and_modes_are_refused(folder) -> None:
     path = traps.plain(folder)
     with pytest.raises(NoStreamError, match="stream 1 is no video stream; those are 0"):
         read_clip(path, stream_index=1)
-    with pytest.raises(ValueError, match="sound='stereo': must be one of skip, mono, all"):
+    with pytest.raises(ValueError, match="sound='stereo': must be one of skip, check, mono, all"):
         read_clip(path, sound="stereo")
 
 

@@ -1,4 +1,4 @@
-"""An hour of video: eight frames of it cost little memory, in any container."""
+"""An hour of video, or of sound, costs little memory, in any container."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from textreel.media.sampling import SamplingSpec
-from textreel.media.worker import GuardedReader
+from textreel.media.worker import DecodeLimits, GuardedReader
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,6 +19,7 @@ pytestmark = [
 log = logging.getLogger("tests.media")
 HOUR_S = 3600
 MAX_BYTES = 500 << 20
+MAX_CHECK_BYTES = 150 << 20  # an hour at 16 kHz takes 230 MB in one channel alone
 SEGMENT_S, RATE_HZ, SOUND_HZ, SIZE = 10, 10, 16_000, (640, 360)
 
 
@@ -36,6 +37,18 @@ def segment(path: Path) -> Path:
         tone = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
         tone.sample_rate, tone.time_base, tone.pts = SOUND_HZ, Fraction(1, SOUND_HZ), 0
         for stream, frame in ((sound, tone), (video, None), (sound, None)):
+            out.mux(stream.encode(frame))
+    return path
+
+
+def six_channels(path: Path, *, rate_hz: int) -> Path:
+    """Ten seconds of a tone in 5.1."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=rate_hz, layout="5.1")
+        wave = np.sin(np.arange(SEGMENT_S * rate_hz, dtype=np.float32) / 6)
+        tone = av.AudioFrame.from_ndarray(np.tile(wave, (6, 1)), "fltp", "5.1")
+        tone.sample_rate, tone.time_base, tone.pts = rate_hz, Fraction(1, rate_hz), 0
+        for frame in (tone, None):
             out.mux(stream.encode(frame))
     return path
 
@@ -79,3 +92,16 @@ def test_eight_frames_of_an_hour_cost_little_memory(tmp_path, ending) -> None:
     assert np.allclose(decoded.clip.frame_times_s, wanted_s, atol=1 / RATE_HZ + 0.01)
     assert 20 << 20 < peak < MAX_BYTES
     assert decoded.work.packets < 8 * 20  # at most a group of pictures for each frame
+
+
+@pytest.mark.parametrize("rate_hz", [SOUND_HZ])
+def test_checking_an_hour_of_six_channels_keeps_none_of_it(tmp_path, rate_hz) -> None:
+    source = six_channels(tmp_path / "segment.m4a", rate_hz=rate_hz)
+    path = repeated(source, tmp_path / "hour.m4a", times=HOUR_S // SEGMENT_S)
+    with GuardedReader(DecodeLimits(cpu_s=300, wall_s=300)) as reader:
+        found = reader.look(path)
+        peak = peak_bytes(reader.pid)
+    log.info("%d Hz: the worker's peak is %d bytes", rate_hz, peak)
+    assert found.sound_status == "used" and found.info.sound.channels == 6
+    assert found.info.duration_s == pytest.approx(HOUR_S, abs=10)
+    assert peak < MAX_CHECK_BYTES

@@ -61,5 +61,5 @@ def test_a_guarded_look_needs_no_pictures(tmp_path) -> None:
         )
         with pytest.raises(EmptyFileError, match="the file is empty"):
             reader.look(traps.empty(tmp_path))
-        with pytest.raises(ValueError, match="sound='both': must be one of skip, mono, all"):
+        with pytest.raises(ValueError, match="sound='both': must be one of skip, check, mono, all"):
             reader.look(path, sound="both")

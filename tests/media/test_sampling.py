@@ -161,3 +161,9 @@ def test_specs_and_errors_pickle() -> None:
     assert pickle.loads(pickle.dumps(SamplingSpec(fps=2))) == SamplingSpec(fps=2)
     error = pickle.loads(pickle.dumps(SamplingError("what", "how")))
     assert (str(error), error.hint, error.exit_code) == ("what", "how", 2)
+
+
+def test_more_times_than_any_video_has_are_refused() -> None:
+    with pytest.raises(SamplingError, match=r"5000000 times in 1000000 s are asked for; 4194304 "):
+        SamplingSpec(fps=5.0).times(1e6)
+    assert len(SamplingSpec(fps=5.0, max_frames=4).times(1e6)) == 4

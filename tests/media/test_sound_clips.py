@@ -1,5 +1,6 @@
 """Clip times and mel pictures; what published code computes: tests/parity/test_imagebind_mel.py."""
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -55,6 +56,21 @@ def test_the_caller_keeps_his_sound() -> None:
     sound = np.full((1, 32_000), 0.5, np.float32)
     sound_clips(sound)
     assert (sound == 0.5).all()
+
+
+def test_clips_of_a_long_sound_are_cut_without_a_copy_of_the_whole() -> None:
+    sound = np.random.default_rng(0).standard_normal((2, 120 * 16_000)).astype(np.float32)
+    before = sound.copy()
+    tracemalloc.start()
+    clips = sound_clips(sound, SoundClipSpec(num_clips=8))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(sound, before) and peak < sound.nbytes / 2
+    assert clips.times_s.tolist() == [14.75 * k + 1 for k in range(8)]
+    for k, mel in enumerate(clips.mels):
+        start = int(14.75 * k * 16_000)
+        alone = sound_clips(sound[:, start : start + 32_000], SoundClipSpec(num_clips=1)).mels[0]
+        assert np.array_equal(mel, alone)
 
 
 def test_a_sound_below_one_frame_is_refused_with_its_length() -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,9 +90,51 @@ def test_limits_of_nothing_are_refused() -> None:
 
 def test_unknown_sound_modes_are_refused_without_a_process(tmp_path) -> None:
     with GuardedReader() as reader:
-        with pytest.raises(ValueError, match="sound='both': must be one of skip, mono, all"):
+        with pytest.raises(ValueError, match="sound='both': must be one of skip, check, mono, all"):
             reader.read(tmp_path / "a.mp4", sound="both")
         assert reader.pid is None
+
+
+@pytest.fixture
+def reader(monkeypatch) -> GuardedReader:
+    """One whose process is not there; `ended` says how often it was ended."""
+    reader = GuardedReader()
+    reader.ended = 0
+    monkeypatch.setattr(reader, "_running", lambda: SimpleNamespace(stdin=io.BytesIO()))
+    monkeypatch.setattr(reader, "_kill", lambda: setattr(reader, "ended", reader.ended + 1))
+    return reader
+
+
+def test_an_interrupted_reading_ends_the_worker_or_its_answer_would_be_taken_for_another(
+    reader, monkeypatch
+) -> None:
+    def interrupt(source: str) -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reader, "_wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        reader.read("a.mp4")
+    assert reader.ended == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no room"), EmptyFileError("b.mp4", "is empty")])
+def test_an_error_of_the_taker_ends_the_worker_also_a_media_error(reader, error) -> None:
+    def fail(part) -> None:
+        raise error
+
+    part = {"kind": "part", "frames": np.zeros((1, 3, 2, 2), np.uint8), "times_s": np.zeros(1)}
+    reader._answers.put(part)
+    with pytest.raises(type(error)) as caught:
+        reader.read_parts("a.mp4", hand_on=fail)
+    assert caught.value is error and reader.ended == 1
+
+
+def test_a_file_that_cannot_be_read_costs_no_worker(reader) -> None:
+    fields = {"type": "EmptyFileError", "source": "a.mp4", "cause": "is empty", "hint": ""}
+    reader._answers.put({"kind": "error"} | fields)
+    with pytest.raises(EmptyFileError, match=r"a\.mp4: is empty"):
+        reader.read("a.mp4")
+    assert reader.ended == 0
 
 
 def gone(pid: int) -> bool:

@@ -86,6 +86,20 @@ def matroska(folder: Path) -> Path:
     return video(folder / "plain.mkv", every(40, 200), options={"g": "10", "bf": "2"})
 
 
+def reordered(
+    folder: Path, *, codec: str = "mpeg4", key: int = 50, between: int = 2, open_gop: bool = False
+) -> Path:
+    """AVI, which tells no times, with B-frames."""
+    options = {"g": str(key), "bf": str(between)}
+    options |= {"x264-params": "open-gop=1"} if open_gop else {}
+
+    def tick(stream: object) -> None:
+        stream.codec_context.time_base = Fraction(1, 25)
+
+    path = folder / "reordered.avi"
+    return video(path, every(40, 200), codec=codec, options=options, setup=tick)
+
+
 def variable_rate(folder: Path) -> Path:
     return video(folder / "variable.mp4", [0, 40, 80, 1000, 1040, 3000])
 
@@ -153,6 +167,15 @@ def without_duration(folder: Path) -> Path:
     return path
 
 
+def absurd_length(folder: Path) -> Path:
+    """Matroska of two seconds whose tag says more than a year."""
+    path = video(folder / "absurd_length.mkv", every(100, 20))
+    data = path.read_bytes()
+    assert b"00:00:0" in data
+    path.write_bytes(data.replace(b"00:00:0", b"9999:0:"))
+    return path
+
+
 def cut(folder: Path) -> Path:
     """The first 60% of a Matroska file, as a broken download leaves it."""
     data = video(
@@ -199,6 +222,19 @@ def wave(folder: Path, *, rate_hz: int = 8000, channels: int = 2, peak: float = 
     return path
 
 
+def long_sound(folder: Path) -> Path:
+    """14 seconds of m4a, a tone that rises by 20 Hz a second."""
+    path, t = folder / "long.m4a", np.arange(14 * 8000) / 8000
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=8000, layout="mono")
+        samples = 0.5 * np.sin(2 * np.pi * (200 + 10 * t) * t)
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.time_base, frame.pts = 8000, Fraction(1, 8000), 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def absurd_sound_time(folder: Path) -> Path:
     """Live Matroska, half a second of sound, of which the last tenth claims to be 20 hours late."""
     path = folder / "absurd.mkv"
@@ -232,6 +268,7 @@ TRAPS: dict[str, Callable[[Path], Path]] = {
             short_gops,
             long_gop,
             matroska,
+            reordered,
             variable_rate,
             late_start,
             early_sound,
@@ -239,7 +276,7 @@ TRAPS: dict[str, Callable[[Path], Path]] = {
             wide_pixels,
         ),
         *(transparent, animated_gif, without_duration, cut, without_index, unknown_codec),
-        *(broken_picture, cut_index, absurd_sound_time),
+        *(broken_picture, cut_index, absurd_sound_time, absurd_length, long_sound),
         *(wave, empty, text),
     )
 }

@@ -55,16 +55,18 @@ def test_the_summary_counts_cases_and_names_what_is_left_out(report: BenchReport
     assert eight.startswith("6 s, 8 frames: transformers takes ")
 
 
-def test_what_takes_long_is_timed_less_often_and_that_is_told(
-    folder: Path, no_extras: None
-) -> None:
-    never = Patience(slow_cpu_s=0, slow_times_ours=0, long_cpu_s=-1, long_rounds=2)
+def test_what_takes_long_is_timed_once_and_that_is_told(folder: Path, no_extras: None) -> None:
+    never = Patience(slow_cpu_s=0, slow_times_ours=0)
     report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=3, patience=never, folder=folder)
-    assert [len(timing.cpu_s) for timing in report.cases[0].timings] == [1, 1, 1]
-    assert "6 s, 1 frames: 1 rounds instead of 3, for each takes long" in report.remarks
-    long = Patience(slow_cpu_s=1e9, long_cpu_s=-1, long_rounds=2)
-    report = run_bench_decode(files=(SMALL,), counts=(1,), rounds=3, patience=long, folder=folder)
-    assert [len(timing.cpu_s) for timing in report.cases[0].timings] == [2, 2, 2]
+    assert [len(timing.cpu_s) for timing in report.cases[0].timings] == [3, 1, 1]
+    assert "6 s, 1 frames: timed once only, too slow: pyav, transformers" in report.remarks
+
+
+def test_only_what_is_near_ours_is_repeated_where_that_takes_long() -> None:
+    took = {"ours": (10.0, 10.0), "near": (14.0, 14.0), "far": (16.0, 16.0), "out": (21.0, 21.0)}
+    assert list(bench_decode._too_slow(took, Patience(long_cpu_s=50))) == ["out"]
+    assert list(bench_decode._too_slow(took, Patience(long_cpu_s=30))) == ["far", "out"]
+    assert not bench_decode._too_slow(took, Patience(slow_cpu_s=22))
 
 
 def test_a_side_that_would_fill_the_memory_is_left_out_and_that_is_told(

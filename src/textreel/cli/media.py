@@ -134,7 +134,7 @@ def media_check(
             found.files,
             pool,
             spec=spec,
-            sound="mono" if sound else "skip",
+            sound="check" if sound else "skip",
             quarantine=quarantine,
             show=display.update,
         )

@@ -77,7 +77,7 @@ def check_media(
     pool: ReaderPool,
     *,
     spec: SamplingSpec | None = None,
-    sound: SoundMode = "mono",
+    sound: SoundMode = "check",
     quarantine: Quarantine | None = None,
     show: Show = lambda phase, done, total, note: None,
 ) -> MediaCheck:
@@ -87,7 +87,7 @@ def check_media(
         files: what `find_media` found.
         pool: the workers.
         spec: which frames; 8 segment centres where None.
-        sound: `skip` leaves the sound alone.
+        sound: `skip` leaves the sound alone; `check` decodes all of it and keeps nothing.
         quarantine: takes the bad files; its limit is not checked here, so that all are seen.
         show: told about every file.
 

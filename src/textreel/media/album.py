@@ -44,10 +44,10 @@ to be looked for again: those come at the end."""
 
 
 class FullError(MemoryError):
-    """A picture more than the album may hold."""
+    """More than a clip may hold."""
 
     exit_code: ClassVar[int] = 1
-    hint: str = "read fewer frames at a time"
+    hint: str = "read less at a time"
 
 
 class Album:

@@ -62,7 +62,8 @@ def read_clip(
     Args:
         path: a local file in any format that FFmpeg reads; its name's ending does not matter.
         spec: which frames; 8 segment centres where None.
-        sound: `skip`, `mono` (the mean of all channels) or `all` channels.
+        sound: `skip`, `check` (decode it, keep nothing), `mono` (the mean of all channels) or
+            `all` channels.
         sound_rate_hz: the sound is resampled to this; it keeps its own rate where None.
         stream_index: number of the video stream to read; the file's best one where None.
 
@@ -117,30 +118,32 @@ def decode_clip(
         frames = read_frames(
             path, spec, stream_index=stream_index, progress=progress, hand_on=hand_on
         )
-    heard = read_sound(
-        path,
-        sound,
-        rate_hz=sound_rate_hz,
-        origin_s=None if frames is None else frames.origin_s,
-        window_s=(spec.start_s or 0.0, spec.end_s),
-        progress=progress,
+    if frames is not None and sound == "skip":  # opening the file again costs more than a frame
+        heard = Sound(status="unused" if frames.has_sound else "absent")
+    else:
+        heard = read_sound(
+            path,
+            sound,
+            rate_hz=sound_rate_hz,
+            origin_s=None if frames is None else frames.origin_s,
+            window_s=(spec.start_s or 0.0, spec.end_s),
+            progress=progress,
+        )
+    return _sound_only(path, heard) if frames is None else _joined(path, frames, heard)
+
+
+def _joined(path: Path, frames: Frames, heard: Sound) -> Decoded:
+    clip = Clip(
+        frames=frames.pixels,
+        frame_times_s=frames.times_s[: len(frames.pixels)],
+        duration_s=frames.duration_s,
+        source=str(path),
+        sound=heard.samples,
+        sound_rate_hz=heard.rate_hz,
+        sound_status=heard.status,
     )
-    if frames is None:
-        return _sound_only(path, heard)
-    return Decoded(
-        clip=Clip(
-            frames=frames.pixels,
-            frame_times_s=frames.times_s[: len(frames.pixels)],
-            duration_s=frames.duration_s,
-            source=str(path),
-            sound=heard.samples,
-            sound_rate_hz=heard.rate_hz,
-            sound_status=heard.status,
-        ),
-        notes=frames.notes + heard.notes,
-        work=frames.work,
-        times_s=frames.times_s,
-    )
+    notes = frames.notes + heard.notes
+    return Decoded(clip=clip, notes=notes, work=frames.work, times_s=frames.times_s)
 
 
 def _sound_only(path: Path, heard: Sound) -> Decoded:

@@ -102,10 +102,19 @@ class TooManyFramesError(MediaError):
     )
 
 
+class TooMuchSoundError(MediaError):
+    """The sound asked for takes more memory than a clip may."""
+
+    exit_code: ClassVar[int] = 2
+    default_hint: ClassVar[str] = "take a window of start_s and end_s, or the sound in mono"
+
+
 class DecodeTimeoutError(MediaError, TimeoutError):
     """Decoding passed its limit of CPU time, or of wall time without progress."""
 
-    default_hint: ClassVar[str] = "raise the limit in DecodeLimits, or convert the file"
+    default_hint: ClassVar[str] = (
+        "raise the limit (`--cpu-s`, or DecodeLimits), or convert the file"
+    )
 
 
 class DecoderCrashError(MediaError):

@@ -15,11 +15,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from textreel.media.album import MAX_CLIP_BYTES, Album, FullError, HandOn, Part
+from textreel.media.counted import CountedFrames
 from textreel.media.errors import OutOfRangeError, TooManyFramesError
+from textreel.media.lengths import find_length_s
 from textreel.media.opening import open_media, read_only, why_nothing_decodes
 from textreel.media.pixels import Pixels, Turn
 from textreel.media.sampling import SamplingError, SamplingSpec
 from textreel.media.seek import (
+    FIRST_JUMP_S,
     MAX_REORDER,
     MAX_TICKS,
     Packets,
@@ -30,11 +33,10 @@ from textreel.media.seek import (
     sequential,
 )
 from textreel.media.streams import (
+    choose_sound,
     choose_video,
-    ends_unevenly,
-    header_length_s,
-    is_indexed,
     sane_aspect,
+    tells_when_shown,
 )
 
 log = logging.getLogger("textreel.media")
@@ -57,6 +59,7 @@ class Frames:
         duration_s: length of the stream in seconds.
         origin_s: the first frame's time on the container's own clock.
         turn: how the stored pictures were turned.
+        has_sound: whether there is a sound stream beside them.
         notes: what was unusual, one sentence each.
         work: what reading cost.
     """
@@ -66,6 +69,7 @@ class Frames:
     duration_s: float
     origin_s: float
     turn: Turn
+    has_sound: bool
     notes: tuple[str, ...]
     work: Work
 
@@ -95,10 +99,7 @@ def read_frames(
     """
     shown = _Shown(str(path), hand_on)
     with _open(path, stream_index, progress) as packets:
-        length_s = header_length_s(packets.container, packets.stream)
-        if length_s is None or ends_unevenly(packets.stream):
-            with _open(path, stream_index, progress) as again:
-                length_s = max(length_s or 0.0, _measure_length_s(again))
+        length_s = find_length_s(packets, lambda: _open(path, stream_index, progress))
         try:
             return _Reading(str(path), packets, length_s, shown).read(spec, in_order=False)
         except UnseekableError:
@@ -113,24 +114,6 @@ def _open(path: Path, stream_index: int | None, progress: Callable[[], None]) ->
         stream = choose_video(path, container, stream_index)
         read_only(container, stream)
         yield Packets(container, stream, progress=progress)
-
-
-def _measure_length_s(packets: Packets) -> float:
-    """Measure a stream whose header does not tell its length, or tells it wrongly.
-
-    All packets are looked at, or, where there is an index, the last ones; nothing is decoded. A
-    stream without times has length 0.
-    """
-    first = packets.stream.start_time if is_indexed(packets.stream) else None
-    if first is not None:
-        with contextlib.suppress(UnseekableError):  # a damaged index: then all are looked at
-            packets.jump(packets.stream.index_entries[-1].timestamp)
-    while (packet := packets.read()) is not None:
-        if packet.pts is not None and not packet.is_discard:
-            first = packet.pts if first is None else min(first, packet.pts)
-    if first is None or packets.end is None:
-        return 0.0
-    return float((packets.end - first) * (packets.stream.time_base or Fraction(1)))
 
 
 class _Shown:
@@ -214,8 +197,12 @@ class _Reading:
     def read(self, spec: SamplingSpec, *, in_order: bool) -> Frames:
         """Read what `spec` asks for; `in_order`: without ever going back."""
         head = self._read_head()
+        keys_only, counted = spec.policy == "key_frames", None
+        if head and not tells_when_shown(self.packets.container, self.stream):
+            counted = CountedFrames(self.packets, head, keys_only=keys_only, jumps=not in_order)
+            self.origin = counted.origin
         in_order = in_order or not head or any(packet.pts is None for packet in head)
-        if not in_order:
+        if not (in_order or counted):
             head = self._find_origin(head)
         times_s, start_s = self._times(spec, self.length_s)
         end_s = self.length_s if spec.end_s is None else min(self.length_s, spec.end_s)
@@ -223,11 +210,17 @@ class _Reading:
         self.shown.refuse_too_many(self.stream, end_s - start_s, times)
         if times_s is None:
             end_s = math.inf if spec.end_s is None else spec.end_s
-            self._take_all(head, start_s, end_s)
+            if counted or in_order or start_s <= FIRST_JUMP_S or not self.packets.true_seek:
+                self._take_all(iter(counted or self._timed(head)), start_s, end_s)
+            else:
+                self._take_all(self._timed_from(self._ticks(start_s)), start_s, end_s)
+        elif counted:
+            for stamp, frame in counted.shown_at(self._ticks(time_s) for time_s in times_s):
+                self._show(stamp, frame)
         elif in_order:
             self._walk(head, times_s)
         else:
-            self._select(head, times_s, keys_only=spec.policy == "key_frames")
+            self._select(head, times_s, keys_only=keys_only)
         return self._result(times_s, self.length_s)
 
     def _times(self, spec: SamplingSpec, length_s: float) -> tuple[list[float] | None, float]:
@@ -278,10 +271,27 @@ class _Reading:
                 self.origin = stamp
             yield stamp, frame
 
-    def _take_all(self, head: Iterable[av.Packet], start_s: float, end_s: float) -> None:
+    def _timed_from(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield frames with their time stamps from the one shown at `start` on, or from before it.
+
+        Raises:
+            UnseekableError: none that is shown so early comes out.
+        """
+        key, seen = self.packets.jump_before(start), False
+        for frame in self._frames([] if key is None else [key]):
+            if key is None or frame.pts is None or frame.pts < key.pts:
+                continue  # it leans on frames before the key frame
+            seen = seen or frame.pts <= start
+            if not seen:
+                raise UnseekableError(f"nothing is shown at {start} after a jump")
+            yield frame.pts, frame
+
+    def _take_all(
+        self, frames: Iterator[tuple[int, av.VideoFrame]], start_s: float, end_s: float
+    ) -> None:
         """Keep the frame shown at the window's start and all that start inside the window."""
         before: tuple[int, av.VideoFrame] | None = None
-        for stamp, frame in self._timed(head):
+        for stamp, frame in frames:
             time_s = float((stamp - self.origin) * self.tick_s)
             if time_s >= end_s and stamp != self.origin:
                 break
@@ -346,6 +356,7 @@ class _Reading:
             duration_s=length_s,
             origin_s=float(self.origin * self.tick_s),
             turn=pixels.turn,
+            has_sound=choose_sound(self.packets.container) is not None,
             notes=tuple(self.notes),
             work=work,
         )

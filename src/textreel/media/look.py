@@ -63,7 +63,7 @@ def look(
     path: Path | str,
     spec: SamplingSpec | None = None,
     *,
-    sound: SoundMode = "mono",
+    sound: SoundMode = "check",
     describe: bool = True,
     progress: Callable[[], None] = lambda: None,
 ) -> Look:
@@ -72,7 +72,7 @@ def look(
     Args:
         path: see `read_clip`.
         spec: see `read_clip`.
-        sound: see `read_clip`; under `skip` nobody knows whether the sound can be decoded.
+        sound: `check` decodes all of it; under `skip` nobody knows whether it can be decoded.
         describe: look at headers and streams too.
         progress: called for each packet, to show that work goes on.
 

@@ -31,6 +31,8 @@ POLICIES: tuple[str, ...] = get_args(Policy)
 FORMAT = 1
 DEFAULT_NUM_FRAMES = 8
 TOPA_FPS = 1.0
+MAX_TIMES = 1 << 22
+"""46 hours at 25 a second; a file whose damaged header tells of more would fill the memory."""
 _RATE_POLICIES = ("centres", "video_llama_floor", "key_frames")
 
 
@@ -162,8 +164,8 @@ class SamplingSpec:
             duration_s: length of the video in seconds, 0 or more.
 
         Raises:
-            SamplingError: the window is outside the video, or the policy is `every_frame`, whose
-                times only the file knows.
+            SamplingError: the window is outside the video, more than `MAX_TIMES` are asked for, or
+                the policy is `every_frame`, whose times only the file knows.
         """
         if not (math.isfinite(duration_s) and duration_s >= 0):
             raise SamplingError(f"duration_s={duration_s} must be finite and not negative")
@@ -179,6 +181,11 @@ class SamplingSpec:
             return [start_s + offset_s for offset_s in self._head_tail(length_s)]
         offset = 0.0 if self.policy == "video_llama_floor" else 0.5
         count, step_s = self._grid(length_s, offset)
+        if count > MAX_TIMES:
+            raise SamplingError(
+                f"{count} times in {length_s:.0f} s are asked for; {MAX_TIMES} are possible",
+                "give max_frames, a lower fps, or a window of start_s and end_s",
+            )
         return [start_s + (i + offset) * step_s for i in range(count)]
 
     def _grid(self, length_s: float, offset: float) -> tuple[int, float]:

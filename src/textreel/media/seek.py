@@ -5,16 +5,16 @@ them, in order of decoding, can
 
     jump        to the key frame before the next time, where that lies ahead (dense times never
                 jump: the pass is then plain sequential decoding)
+    pass over   what lies before a key frame that is met on the way, where no index tells of it
     skip        what nothing depends on and nobody asked for (`skip_frame=NONREF`)
     stop        after the last frame asked for
-
 and still give exactly the frames that decoding everything would: every frame asked for is checked
 off by its time stamp, and one that did not come out is looked for again from further back, without
-skipping. `sequential` is the plain way, for streams whose packets carry no times.
+skipping.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -30,7 +30,10 @@ MAX_REORDER = 17
 MIN_JUMP = 8
 """A jump over fewer packets costs more than it saves: some are decoded a second time."""
 FIRST_JUMP_S = 4.0
-"""Without an index a jump is tried over this much, and over more where it proved useless."""
+"""Where no index tells of a key frame, a jump is tried over this much, and over more where it
+proved useless. Reading costs 2.5 us a packet, a jump 15, decoding 150 and more (docs/LOG.md)."""
+MAX_HELD, MAX_HELD_BYTES = 512, 32 << 20
+"""Packets that wait for a key frame, which would make them needless; more are decoded."""
 BACK_S = (0.0, 2.0, 8.0, 32.0, 128.0, 1e9)
 """How far before a time decoding starts, attempt by attempt."""
 MAX_TICKS = 1 << 60
@@ -39,8 +42,8 @@ TRUE_SEEK = ("mov", "matroska", "avi", "flv", "asf", "mpegts")
 SKIPPING = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
 """Decoders that can be told at any packet to skip it. (dav1d takes its first order for ever.)"""
 ENCODER_FAULTS = ("h264", "mpeg4")
-"""Decoders that work around faults of old encoders (x264 in 4:4:4, DivX, Xvid) by the encoder's
-name, which only the first packet holds: that one is decoded before any jump."""
+"""Decoders that work around faults of old encoders (x264 in 4:4:4, DivX, Xvid) by their names,
+which only the first packet holds: that one is decoded before any jump."""
 
 
 class UnseekableError(OSError):
@@ -73,7 +76,8 @@ class Packets:
     Attributes:
         container, stream: where they come from.
         work: what reading has cost so far.
-        position: the last decoding time stamp read since the last jump, None where unknown.
+        position: about where reading is, None right after a jump.
+        floor: nothing to come is shown before it; None where unknown, as in Matroska after a jump.
         end: the largest time stamp at which a frame read so far ends.
         true_seek: whether time stamps can be trusted after a jump into the middle.
     """
@@ -84,6 +88,7 @@ class Packets:
         self.stream = stream
         self.work = Work()
         self.position: int | None = None
+        self.floor: int | None = None
         self.end: int | None = None
         self.container = container
         self._progress = progress
@@ -109,6 +114,7 @@ class Packets:
         if packet is None:
             return None
         self.position = packet.pts if packet.dts is None else packet.dts
+        self.floor = packet.dts
         if packet.pts is not None:
             self.end = max(self.end or packet.pts, packet.pts + (packet.duration or 0))
         return packet
@@ -134,6 +140,16 @@ class Packets:
             self.work.damaged += 1
         return []
 
+    def start_again(self, first: av.Packet) -> None:
+        """Let the decoder forget everything: the next packet is a key frame.
+
+        Args:
+            first: the first packet that has not been decoded.
+        """
+        if self._needs_start:
+            self.decode(first)
+        self.stream.codec_context.flush_buffers()
+
     def jump(self, ticks: int) -> None:
         """Go to the key frame at or before `ticks`, as the container finds it.
 
@@ -145,7 +161,22 @@ class Packets:
             self.decode(next(self._demuxer, None))
         self.work.jumps += 1
         self._seek(max(ticks, -MAX_TICKS))
-        self.position = None
+        self.position = self.floor = None
+
+    def jump_before(self, target: int) -> av.Packet | None:
+        """Jump to a key frame that is shown no later than `target`, and return its packet.
+
+        Returns:
+            Where there is none so early, the first key frame; None where there is none at all.
+        """
+        packet = None
+        for back_s in BACK_S:
+            self.jump(target - int(back_s / float(self.stream.time_base or 1)))
+            while (packet := self.read()) is not None and not _starts(packet):
+                continue
+            if packet is not None and packet.pts <= target:
+                break
+        return packet
 
     def _seek(self, ticks: int) -> None:
         try:
@@ -188,7 +219,9 @@ class Selector:
         self._ended = False
         self._indexed = is_indexed(packets.stream)
         self._tick_s = float(packets.stream.time_base or Fraction(1))
+        self._step = 1 / (float(packets.stream.average_rate or 25) * self._tick_s)
         self._jump_over = FIRST_JUMP_S / self._tick_s
+        self._lead = 0  # ticks by which a key frame is decoded before it is shown
         for packet in head:
             self._keep(packet)
 
@@ -202,7 +235,7 @@ class Selector:
             if self._worth_jumping(target):
                 yield from self._drain()
                 self._jump_before(target)
-            shown = self._look_ahead(target)
+            shown = yield from self._look_ahead(target)
             if shown is None:
                 self.missing.append(target)
             elif shown != self._last and shown not in self._wanted:
@@ -215,57 +248,89 @@ class Selector:
         position = self._packets.position
         if self._ended or position is None or not self._packets.true_seek:
             return False
+        entries = self._packets.stream.index_entries
+        key = entries.search_timestamp(target - self._lead)  # mp4 tells when it is decoded
         if self._indexed:
-            entries = self._packets.stream.index_entries
-            key = entries.search_timestamp(target)
             return key - entries.search_timestamp(position, any_frame=True) > MIN_JUMP
-        return target - position > self._jump_over
+        known = key >= 0 and entries[key].timestamp - position > MIN_JUMP * self._step
+        return known or target - position > self._jump_over
 
     def _jump_before(self, target: int) -> None:
         """Jump so that a key frame shown no later than `target` is the next packet."""
         left = self._packets.position
-        for back_s in BACK_S:
-            self._packets.jump(target - int(back_s / self._tick_s))
-            while (packet := self._packets.read()) is not None and not _starts(packet):
-                continue
-            if packet is not None and packet.pts <= target:
-                break
-        self._ahead.clear()
-        self._sent.clear()
-        self._held.clear()
+        packet = self._packets.jump_before(target)
+        self._forget()
         self._ended = packet is None
         if packet is not None:
             self._keep(packet)
             if left is not None and (packet.dts or packet.pts) <= left:
                 self._jump_over = max(self._jump_over * 2, 2.0 * (target - packet.pts))
 
-    def _keep(self, packet: av.Packet) -> None:
-        if packet.is_keyframe or not self._keys_only:
-            self._ahead.append(packet)
+    def _forget(self) -> None:
+        self._ahead.clear()
+        self._sent.clear()
+        self._held.clear()
 
-    def _look_ahead(self, target: int) -> int | None:
-        """Return the time stamp of the frame shown at `target`; read until that is certain."""
-        while True:
-            shown = self._shown(target)
-            self._send_before(shown)
-            if self._ended or self._certain(target):
-                return shown
+    def _keep(self, packet: av.Packet) -> bool:
+        kept = packet.is_keyframe or not self._keys_only
+        if packet.is_keyframe and packet.dts is not None:
+            self._lead = max(self._lead, packet.pts - packet.dts)
+        if kept:
+            self._ahead.append(packet)
+        return kept
+
+    def _look_ahead(self, target: int) -> Generator[av.VideoFrame, None, int | None]:
+        """Return the time stamp of the frame shown at `target`; read until that is certain.
+
+        Yields:
+            Frames that were asked for before, where the decoder is emptied on the way.
+        """
+        shown = self._shown(target)
+        later = sum(packet.pts > target for packet in self._ahead)
+        while not (self._ended or self._certain(target, later)):
             packet = self._packets.read()
             if packet is None:
                 self._ended = True
-            elif packet.pts is not None:
-                self._keep(packet)
+            elif packet.pts is not None and self._keep(packet):
+                later += packet.pts > target
+                if packet.pts <= target and not packet.is_discard:
+                    shown = max(packet.pts if shown is None else shown, packet.pts)
+                if self._makes_needless(packet, target):
+                    yield from self._drain()
+                    self._start_with(packet)
+                elif self._holds_much():
+                    self._send_before(shown)
+        self._send_before(shown)
+        return shown
 
     def _shown(self, target: int) -> int | None:
         stamps = [p.pts for p in self._ahead if not p.is_discard and p.pts <= target]
         stamps += [stamp for stamp in self._sent if stamp <= target]
         return max(stamps, default=None)
 
-    def _certain(self, target: int) -> bool:
-        position = self._packets.position
-        if position is not None and position > target:
-            return True
-        return sum(packet.pts > target for packet in self._ahead) >= MAX_REORDER
+    def _certain(self, target: int, later: int) -> bool:
+        return later >= MAX_REORDER or (self._packets.floor or -MAX_TICKS) > target
+
+    def _makes_needless(self, packet: av.Packet, target: int) -> bool:
+        """Whether decoding may start with `packet`, and many wait before it."""
+        return (
+            len(self._ahead) > MIN_JUMP + 1
+            and _starts(packet)
+            and packet.pts <= target
+            and self._packets.true_seek
+            and not self._keys_only
+        )
+
+    def _start_with(self, packet: av.Packet) -> None:
+        self._packets.start_again(self._ahead[0])
+        self._forget()
+        self._ahead.append(packet)
+
+    def _holds_much(self) -> bool:
+        held = len(self._ahead)
+        return held >= MAX_HELD or (
+            held % 16 == 0 and sum(packet.size for packet in self._ahead) > MAX_HELD_BYTES
+        )
 
     def _send_before(self, shown: int | None) -> None:
         """Decode what comes before the frame shown and can be shown at no later time either."""

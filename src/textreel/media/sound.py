@@ -11,24 +11,30 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from textreel.media.album import FullError
 from textreel.media.clip import SoundStatus
+from textreel.media.errors import TooMuchSoundError
 from textreel.media.opening import open_media, read_only
 from textreel.media.resample import Resampler, resample
 from textreel.media.streams import choose_sound, header_length_s
 
-SoundMode = Literal["skip", "mono", "all"]
+SoundMode = Literal["skip", "check", "mono", "all"]
 JUMP_S = 0.05
 """Time stamps may waver by this much before samples are moved."""
 LATE_S, UNKNOWN_LENGTH_S = 60.0, 3600.0
 """A jump farther than this past the end that the headers tell (or, where they tell none, than an
 hour) is a damaged time stamp: the gap would fill the memory with zeros."""
+MAX_SOUND_BYTES = 4 << 30
+"""Samples that one clip may hold in memory."""
+ZEROS = 1 << 16  # samples of a gap that are made at a time
 FORESEEN = 1 << 27  # samples: 2.3 hours at 16 kHz; a damaged header may tell of any length
 NOTED_CUT_S = 0.5
 SILENCE = 1 / 32768
 """A sound whose peak is below one step of 16 bits is silent."""
 SEEK_S, PRE_ROLL_S = 10.0, 1.0
 EXACT_CONTAINERS = ("mov", "matroska")
-"""Containers in which a sought position is a true time; in others, such as MP3, it is a guess."""
+"""Containers in which a sought position is a true time (in Matroska to its millisecond); in others,
+such as MP3, it is a guess."""
 Window = tuple[float, float | None]
 
 
@@ -67,13 +73,17 @@ def read_sound(
 
     Args:
         path: the file.
-        mode: `skip` only looks whether there is sound; `mono` is the plain mean of all channels;
+        mode: `skip` only looks whether there is sound; `check` decodes all of it and keeps nothing,
+            so that memory is bounded whatever its length; `mono` is the plain mean of all channels;
             `all` keeps the channels.
         rate_hz: the rate wanted; the file's own where None.
         origin_s: when the first frame is shown, on the container's clock; None where there are no
             frames: then the sound itself starts the clock.
         window_s: the part wanted; its end is None for all.
         progress: called for each packet, to show that work goes on.
+
+    Raises:
+        TooMuchSoundError: it would take more than `MAX_SOUND_BYTES`.
     """
     with open_media(path) as container:
         stream = choose_sound(container)
@@ -89,11 +99,14 @@ def read_sound(
         known_s = max(length_s, (container.duration or 0) / av.time_base)
         latest_s = max(known_s or UNKNOWN_LENGTH_S, window_s[0]) + LATE_S
         track = _Track(mode, rate_hz, origin_s, window_s, (length_s, latest_s))
-        for frame in _frames(container, stream, track, progress):
-            track.add(frame)
-            if track.complete:
-                break
-        return track.result()
+        try:
+            for frame in _frames(container, stream, track, progress):
+                track.add(frame)
+                if track.complete:
+                    break
+            return track.result()
+        except FullError as error:
+            raise TooMuchSoundError(str(path), str(error)) from error
 
 
 class _Track:
@@ -116,7 +129,11 @@ class _Track:
         self._at = 0  # samples placed, at the file's rate
         self._cut = 0  # samples before the first picture
         self._resampler: Resampler | None = None
-        self._kept = _Growing()
+        self._kept = _Passing() if mode == "check" else _Growing()
+
+    @property
+    def _mixes(self) -> bool:
+        return self.mode != "all"
 
     @property
     def complete(self) -> bool:
@@ -129,18 +146,18 @@ class _Track:
             self._start(frame, samples)
         if frame.sample_rate != self.rate_hz:
             samples = resample(samples, frame.sample_rate, self.rate_hz)
-        if self.mode == "mono" or len(samples) != self.channels:
-            self.remixed += self.mode != "mono"
+        if self._mixes or len(samples) != self.channels:
+            self.remixed += not self._mixes
             samples = samples.mean(axis=0, keepdims=True)
             samples = np.repeat(samples, self.channels, axis=0)
         self._place(frame, samples)
 
     def _start(self, frame: av.AudioFrame, samples: NDArray[np.float32]) -> None:
         self.rate_hz = frame.sample_rate
-        self.channels = 1 if self.mode == "mono" else len(samples)
+        self.channels = 1 if self._mixes else len(samples)
         if self.origin_s is None:
             self.origin_s = frame.time or 0.0
-        target_hz = self.wanted_hz or self.rate_hz
+        target_hz = self.rate_hz if self.mode == "check" else self.wanted_hz or self.rate_hz
         if target_hz != self.rate_hz:
             self._resampler = Resampler(self.rate_hz, target_hz, channels=self.channels)
         self._kept.reserve(self.channels, min(int(self.length_s * target_hz), FORESEEN))
@@ -155,11 +172,16 @@ class _Track:
             elif self._at == 0 or abs(shift) > JUMP_S * self.rate_hz:
                 self.moved += self._at != 0
                 if shift > 0:
-                    self._keep(np.zeros((self.channels, shift), np.float32))
+                    self._keep_zeros(shift)
                 else:
                     self._cut += min(-shift, samples.shape[1]) if self._at == 0 else 0
                     samples = samples[:, -shift:]
         self._keep(samples)
+
+    def _keep_zeros(self, count: int) -> None:
+        for done in range(0, count, ZEROS):
+            if not self.complete:
+                self._keep(np.zeros((self.channels, min(ZEROS, count - done)), np.float32))
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
         start_s, end_s = self.window_s
@@ -193,20 +215,43 @@ class _Track:
         if self.remixed:
             notes.append(f"{self.remixed} sound frames have other channels and were mixed")
         samples = self._kept.array()
-        silent = max(samples.max(initial=0.0), -samples.min(initial=0.0)) < SILENCE
         return Sound(
             samples=samples,
-            rate_hz=self.wanted_hz or self.rate_hz,
-            status="silent" if silent else "used",
+            rate_hz=None if samples is None else self.wanted_hz or self.rate_hz,
+            status="silent" if self._kept.peak < SILENCE else "used",
             length_s=max(self.length_s, self._at / self.rate_hz),
             notes=tuple(notes),
         )
 
 
-class _Growing:
+class _Passing:
+    """Samples of which only the peak is remembered.
+
+    Attributes:
+        peak: the largest absolute value so far.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+
+    def reserve(self, channels: int, length: int) -> None:
+        """Foresee (C, N) samples."""
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """Take (C, M) more."""
+        peak = max(samples.max(initial=0.0), -samples.min(initial=0.0))
+        self.peak = max(self.peak, float(peak))
+
+    def array(self) -> NDArray[np.float32] | None:
+        """Return what was kept."""
+        return None
+
+
+class _Growing(_Passing):
     """An array (C, N) that grows by appending, without a second copy where N was foreseen."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._data = np.empty((1, 0), dtype=np.float32)
         self._length = 0
 
@@ -214,15 +259,21 @@ class _Growing:
         self._data = np.empty((channels, length), dtype=np.float32)
 
     def append(self, samples: NDArray[np.float32]) -> None:
-        stop = self._length + samples.shape[1]
+        super().append(samples)
+        channels, stop = len(self._data), self._length + samples.shape[1]
+        if 4 * channels * stop > MAX_SOUND_BYTES:
+            raise FullError(
+                f"its sound of {channels} channels takes more than {MAX_SOUND_BYTES / 1e9:.1f} GB "
+                f"of memory after {stop} samples"
+            )
         if stop > self._data.shape[1]:
-            grown = np.empty((len(self._data), stop + stop // 2), dtype=np.float32)
+            grown = np.empty((channels, stop + stop // 2), dtype=np.float32)
             grown[:, : self._length] = self._data[:, : self._length]
             self._data = grown
         self._data[:, self._length : stop] = samples
         self._length = stop
 
-    def array(self) -> NDArray[np.float32]:
+    def array(self) -> NDArray[np.float32] | None:
         return self._data[:, : self._length]
 
 
@@ -230,9 +281,18 @@ def _frames(
     container: InputContainer, stream: AudioStream, track: _Track, progress: Callable[[], None]
 ) -> Iterator[av.AudioFrame]:
     """Yield decoded frames; count packets that cannot be read or decoded."""
-    start_s = track.window_s[0] + (track.origin_s or 0.0)
-    if start_s > SEEK_S and container.format.name.startswith(EXACT_CONTAINERS):
+    if track.window_s[0] > SEEK_S and container.format.name.startswith(EXACT_CONTAINERS):
+        if track.origin_s is None:  # the first frame starts the clock, also where it is passed over
+            first = next(_decoded(container, stream, track, progress), None)
+            track.origin_s = None if first is None else first.time
+        start_s = track.window_s[0] + (track.origin_s or 0.0)
         container.seek(int((start_s - PRE_ROLL_S) * av.time_base))
+    yield from _decoded(container, stream, track, progress)
+
+
+def _decoded(
+    container: InputContainer, stream: AudioStream, track: _Track, progress: Callable[[], None]
+) -> Iterator[av.AudioFrame]:
     demuxer = container.demux(stream)
     while True:
         progress()

@@ -111,10 +111,13 @@ def sound_clips(sound: NDArray[np.float32], spec: SoundClipSpec | None = None) -
             f"{1000 * _MEL.frame_s:.0f} ms"
         )
     duration_s = sound.shape[1] / RATE_HZ
-    work = sound.astype(np.float32)
+    bounds = clip_bounds(duration_s, spec)
+    overlap = len(bounds) > 1 and bounds[1][0] < bounds[0][1]
+    work = sound.astype(np.float32) if overlap else sound  # an hour of six channels is 1.4 GB
     mels, times_s = [], []
-    for start, end in clip_bounds(duration_s, spec):
+    for start, end in bounds:
         clip = work[:, int(start * RATE_HZ) : int(end * RATE_HZ)]
+        clip = clip if overlap else clip.astype(np.float32)
         clip -= clip.mean(dtype=np.float64)  # in place: later clips that overlap see it
         mels.append(_picture(clip[0]))
         times_s.append(float(start + min(end, Fraction(duration_s))) / 2)

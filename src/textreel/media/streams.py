@@ -97,6 +97,17 @@ def ends_unevenly(stream: VideoStream) -> bool:
     return bool(gaps) and max(gaps) > UNEVEN * min(gaps)
 
 
+def tells_when_shown(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether packets say when their frames are shown.
+
+    AVI lists frames in order of decoding and tells no times at all. Where that order may be another
+    one, what FFmpeg makes of it are times of other frames.
+    """
+    context = stream.codec_context
+    reorders = context.has_b_frames or context.name in ("h264", "hevc")
+    return container.format.name != "avi" or not reorders
+
+
 def sane_aspect(stream: VideoStream) -> float | None:
     """Return width over height of a stored pixel, None where unknown or absurd."""
     aspect = stream.sample_aspect_ratio

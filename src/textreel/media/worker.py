@@ -154,20 +154,14 @@ class GuardedReader:
             DecodeTimeoutError, DecoderCrashError, MediaError: see `read`.
         """
         request = _request(path, spec, "skip") | {"stream_index": stream_index, "parts": True}
-        try:
-            return _decoded(self._ask(request, source=str(path), hand_on=hand_on))
-        except MediaError:
-            raise
-        except BaseException:
-            self._kill()  # it waits for an answer that nobody will send
-            raise
+        return _decoded(self._ask(request, source=str(path), hand_on=hand_on))
 
     def look(
         self,
         path: Path | str,
         spec: SamplingSpec | None = None,
         *,
-        sound: SoundMode = "mono",
+        sound: SoundMode = "check",
         describe: bool = True,
     ) -> Look:
         """Decode one file and tell about it; the pictures stay in the worker. See `look`.
@@ -181,13 +175,24 @@ class GuardedReader:
     def _ask(
         self, request: dict[str, Any], *, source: str, hand_on: HandOn | None = None
     ) -> dict[str, Any]:
-        """Send a request and return its answer."""
-        process = self._running()
-        _tell(process, request | {"cpu_s": self.limits.cpu_s})
-        while (answer := self._wait(source))["kind"] == "part":
-            assert hand_on is not None
-            hand_on(Part(frames=answer["frames"], times_s=answer["times_s"]))
-            _tell(process, {})
+        """Send a request and return its answer.
+
+        Whatever comes between (Ctrl-C, an error of the taker) ends the worker: its answer would
+        else be taken for that to the next request.
+        """
+        process, answered = self._running(), False
+        try:
+            _tell(process, request | {"cpu_s": self.limits.cpu_s})
+            while (answer := self._wait(source))["kind"] == "part":
+                assert hand_on is not None
+                hand_on(Part(frames=answer["frames"], times_s=answer["times_s"]))
+                _tell(process, {})
+            answered = True
+        finally:
+            if not answered:
+                self._kill()
+        if answer["kind"] == "error":
+            raise _error(answer)
         return answer
 
     def close(self) -> None:
@@ -230,14 +235,11 @@ class GuardedReader:
                 ) from None
             if answer is None:
                 raise self._obituary(source)
-            if answer["kind"] == "error":
-                raise _error(answer)
             if answer["kind"] == "fault":
-                self._kill()
                 raise DecoderCrashError(
                     source, f"the decoding process failed on it: {answer['what']}"
                 )
-            if answer["kind"] in ("clip", "look", "part"):
+            if answer["kind"] in ("clip", "look", "part", "error"):
                 return answer
 
     def _kill(self) -> int:

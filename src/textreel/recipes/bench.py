@@ -204,6 +204,12 @@ def _decode() -> BenchReport:
     return run_bench_decode()
 
 
+def _seek() -> BenchReport:
+    from textreel.recipes.bench_seek import run_bench_seek
+
+    return run_bench_seek()
+
+
 def _encode() -> BenchReport:
     from textreel.recipes.bench_encode import run_bench_encode
 
@@ -244,6 +250,7 @@ BENCHES: dict[str, Callable[[], BenchReport]] = {
     "train": _train,
     "scoring": _scoring,
     "decode": _decode,
+    "seek": _seek,
     "encode": _encode,
     "pages": _pages,
     "talk": _talk,

@@ -7,8 +7,8 @@ and an hour (320 x 180 px), key frames every second and every ten. All sides ret
 what each does stands in `bench_readers`.
 
 Each side reads once untimed, then in interleaved rounds. A side whose first reading took long and
-far longer than ours is not called again: that reading is its only timing. Cases of which a round
-takes long get fewer rounds. The report tells both.
+far longer than ours is not called again: that reading is its only timing, and the report tells so.
+Ours and all that come near it are always timed as often as asked.
 
 Every finished case is kept in a journal in the cache until all are: a bench that was stopped goes
 on where it was, as long as nothing that was measured has changed.
@@ -64,6 +64,8 @@ CLOSE = 1.25
 """Within this much of the fastest side counts as close to it."""
 COMPARED = 64
 """Frames of a case whose pixels are compared, evenly spread."""
+_Took = dict[str, tuple[float, float]]
+"""CPU and wall seconds of one reading of each side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +75,8 @@ class Patience:
     Attributes:
         slow_cpu_s: a side whose first reading took more than this,
         slow_times_ours: and more than this many times our first reading, is not called again.
-        long_cpu_s: where the first readings of the other sides took more than this together,
-        long_rounds: there are so many rounds.
+        long_cpu_s: where the first readings of the others took more than this together,
+        long_times_ours: this many times ours is enough not to be called again.
         free_share: a side that holds all frames at once takes part if they take less than this
             share of the memory that is free.
     """
@@ -82,7 +84,7 @@ class Patience:
     slow_cpu_s: float = 5.0
     slow_times_ours: float = 2.0
     long_cpu_s: float = 60.0
-    long_rounds: int = 3
+    long_times_ours: float = 1.5
     free_share: float = 0.4
 
 
@@ -188,8 +190,6 @@ def summarize(cases: list[BenchCase]) -> list[str]:
         once = [t.side for t in case.timings if len(t.cpu_s) < most]
         if once:
             lines.append(f"{case.name}: timed once only, too slow: {', '.join(once)}")
-        if most < (asked := case.settings["rounds"]):
-            lines.append(f"{case.name}: {most} rounds instead of {asked}, for each takes long")
         lines += [
             f"{case.name}: {side} is left out: it would hold {needed:.1f} GB of frames"
             for side, needed in case.settings["left_out_gb"].items()
@@ -209,19 +209,16 @@ def _compare(
     left_out = _too_large(video, wanted, patience)
     readers = {side: read for side, read in readers.items() if side not in left_out}
     first: dict[str, _Sample] = {}
-    took: dict[str, tuple[float, float]] = {}
+    took: _Took = {}
     for side, read in readers.items():
         sample = _Sample(wanted)
         took[side] = stopwatch(partial(read, path, wanted, sample.take))
         first[side] = sample
-    limit = max(patience.slow_cpu_s, patience.slow_times_ours * took["ours"][0])
-    slow = {side: seconds for side, seconds in took.items() if seconds[0] > limit}
-    round_s = sum(cpu_s for side, (cpu_s, _) in took.items() if side not in slow)
+    slow = _too_slow(took, patience)
     sides: dict[str, Callable[[], object]] = {
         side: partial(read, path, wanted, _forget) for side, read in readers.items()
     }
-    some = min(rounds, patience.long_rounds) if round_s > patience.long_cpu_s else rounds
-    timings = compare(sides, rounds=some, timed=slow)
+    timings = compare(sides, rounds=rounds, timed=slow)
     fastest = min(timing.median_cpu_s for timing in timings)
     told = {"frames": wanted.count, "file_bytes": path.stat().st_size}
     return make_case(
@@ -231,6 +228,17 @@ def _compare(
         differences=_differences(first),
         notes={"ours_over_fastest": timings[0].median_cpu_s / max(fastest, 1e-9)},
     )
+
+
+def _too_slow(took: _Took, patience: Patience) -> _Took:
+    """Return the sides that are not called again, with what their one reading took."""
+    slow: _Took = {}
+    for times_ours in (patience.slow_times_ours, patience.long_times_ours):
+        limit = max(patience.slow_cpu_s, times_ours * took["ours"][0])
+        slow = {s: took[s] for s in took if s != "ours" and took[s][0] > limit}
+        if sum(took[s][0] for s in took if s not in slow) < patience.long_cpu_s:
+            break
+    return slow
 
 
 def _too_large(video: VideoFile, wanted: Wanted, patience: Patience) -> dict[str, float]:

@@ -78,6 +78,26 @@ def make_video(folder: Path, video: VideoFile) -> Path:
     return path
 
 
+def in_matroska(path: Path) -> Path:
+    """Return the same packets in a Matroska file beside `path`, written if it was not there yet."""
+    target = path.with_suffix(".mkv")
+    if target.exists():
+        return target
+    draft = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.mkv")
+    try:
+        with av.open(str(path)) as source, av.open(str(draft), "w") as out:
+            stream = source.streams.video[0]
+            copy = out.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
 def draw_frames(video: VideoFile) -> Iterator[NDArray[np.uint8]]:
     """Yield the segment's frames (H, W, 3): a camera over a texture, a square in front of it."""
     rng = np.random.default_rng(video.seed)
