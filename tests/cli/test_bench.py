@@ -49,5 +49,5 @@ def test_a_wrong_name_lists_the_benches(capsys) -> None:
     assert run(["bench", "trian"]) == 2
     assert capsys.readouterr().err == (
         "textreel: there is no bench 'trian' (did you mean train?)\n"
-        "  there are: bridge, decode, encode, pages, scoring, seek, talk, textvid, train\n"
+        "  there are: bridge, codec, decode, encode, pages, scoring, seek, talk, textvid, train\n"
     )

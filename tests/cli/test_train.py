@@ -134,7 +134,7 @@ def test_a_recipe_of_an_image_llm_and_what_was_measured_last(monkeypatch, capsys
 
 def test_studies_of_image_llms_need_a_base_and_take_no_inexact(capsys) -> None:
     assert run(["train", "t2vid_tiny", "--out", "there", "--inexact"]) == 2
-    assert "--inexact has no effect on a study" in capsys.readouterr().err
+    assert "--inexact and --stage have no effect on a study" in capsys.readouterr().err
     assert run(["train", "t2vid_tiny", "--out", "there"]) == 2
     told = capsys.readouterr().err
     assert "base='BASE' is no trained image-LLM" in told and "t2vid_tiny_base" in told

@@ -84,9 +84,11 @@ def test_the_run_answers_over_it(trained, tmp_path) -> None:
     assert answer.bridge == "memory"
 
 
-def test_a_study_looks_at_the_run_over_it(file, trained) -> None:
+def test_a_study_looks_at_the_run_over_it(file, trained, tmp_path) -> None:
     recipe = quick(file)
-    examiner = Examiner(Study(name="s", recipe=recipe, table="gap"), open_encoder(recipe))
+    examiner = Examiner(
+        Study(name="s", recipe=recipe, table="gap"), open_encoder(recipe), store=tmp_path / "drawn"
+    )
     bridge = examiner._bridge(recipe, Look(name="own"))
     assert isinstance(bridge, Memory) and torch.equal(
         bridge.memory, load_memory(file).vectors.float()

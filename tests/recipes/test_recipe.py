@@ -14,7 +14,7 @@ from textreel.recipes.recipe import (
     world_count,
 )
 from textreel.recipes.topa import RECIPES, topa_tiny
-from textreel.recipes.training import find_recipe
+from textreel.recipes.training import NAMES, find_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -142,7 +142,8 @@ def test_a_recipe_is_found_by_name_or_as_a_file(tmp_path: Path) -> None:
 def test_no_such_recipe_names_those_there_are() -> None:
     with pytest.raises(RecipeError, match="there is no recipe 'topa_tony'") as caught:
         find_recipe("topa_tony")
-    assert caught.value.hint == f"one of {', '.join(RECIPES)}, or the recipe.json of a run"
+    assert caught.value.hint == f"one of {', '.join(NAMES)}, or the recipe.json of a run"
+    assert {"topa_tiny", "t2vid_idefics3", "video_llama_tiny_textonly"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("content", [b"{half", b"\xff\xfe"])

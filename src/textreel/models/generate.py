@@ -81,18 +81,8 @@ def generate_tokens(
         BatchError: prompt and new tokens together are longer than the decoder takes, or what every
             answer begins with is longer than `max_new_tokens`.
     """
-    if (forced := len(sampling.prefix_ids)) > max_new_tokens:
-        raise BatchError(
-            f"an answer begins with {forced} given tokens, but takes {max_new_tokens} at most",
-            hint="allow more new tokens, or begin with fewer words",
-        )
-    limit = decoders.max_positions(decoder)
-    if limit is not None and (longest := int(lengths.max()) + max_new_tokens) > limit:
-        raise BatchError(
-            f"a prompt of {int(lengths.max())} positions and {max_new_tokens} new tokens make "
-            f"{longest}, but the decoder takes {limit}",
-            hint="ask for fewer new tokens, or use fewer frames",
-        )
+    forced = len(sampling.prefix_ids)
+    _check_room(decoder, int(lengths.max()), max_new_tokens, forced=forced)
     stop_ids = stop_ids_of(decoder, sampling)
     cache = DynamicCache()
     out = decoders.run_body(
@@ -118,6 +108,23 @@ def generate_tokens(
             break
         last = state.step(decoder, tokens)
     return answers
+
+
+def _check_room(
+    decoder: PreTrainedModel, longest_prompt: int, max_new_tokens: int, *, forced: int
+) -> None:
+    if forced > max_new_tokens:
+        raise BatchError(
+            f"an answer begins with {forced} given tokens, but takes {max_new_tokens} at most",
+            hint="allow more new tokens, or begin with fewer words",
+        )
+    limit = decoders.max_positions(decoder)
+    if limit is not None and (longest := longest_prompt + max_new_tokens) > limit:
+        raise BatchError(
+            f"a prompt of {longest_prompt} positions and {max_new_tokens} new tokens make "
+            f"{longest}, but the decoder takes {limit}",
+            hint="ask for fewer new tokens, or use fewer frames",
+        )
 
 
 class _State:

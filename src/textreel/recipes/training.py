@@ -35,10 +35,13 @@ from textreel.recipes.starting import start_from
 from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.recipes.topa import RECIPES
 from textreel.recipes.validating import VALIDATION, validation_of, watcher
+from textreel.recipes.video_llama import SENSES_RECIPES
 from textreel.train.contracts import Progress
 from textreel.train.result import TrainResult
 
 Show = Callable[[str, int, int, str], None]
+NAMES = (*RECIPES, *FRAME_RECIPES, *SENSES_RECIPES)
+"""Every recipe, of whatever kind."""
 
 
 def find_recipe(name: str, *, settings: Sequence[str] = ()) -> AlignRecipe:
@@ -53,7 +56,7 @@ def find_recipe(name: str, *, settings: Sequence[str] = ()) -> AlignRecipe:
     if not path.is_file():
         raise RecipeError(
             f"there is no recipe {name!r}",
-            hint=f"one of {', '.join([*RECIPES, *FRAME_RECIPES])}, or the recipe.json of a run",
+            hint=f"one of {', '.join(NAMES)}, or the recipe.json of a run",
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
