@@ -37,9 +37,11 @@ def check(path) -> None:
         {"codec": "libx264", "between": 0},
         {"codec": "libx264", "between": 3, "key": 10},
         {"codec": "libx264", "open_gop": True},
+        {"codec": "libx264", "ending": "asf"},
+        {"codec": "libx264", "ending": "mxf"},
     ],
 )
-def test_avi_tells_no_times_and_its_frames_are_found_by_counting(tmp_path, made) -> None:
+def test_frames_of_containers_that_tell_no_times_are_found_by_counting(tmp_path, made) -> None:
     check(traps.reordered(tmp_path, **made))
 
 
@@ -81,3 +83,11 @@ def test_a_jump_to_the_wrong_place_is_noticed_and_the_file_is_read_in_order(
     check(path)
     with open_media(path) as container:
         assert not tells_when_shown(container, choose_video(path, container, None))
+
+
+def test_the_length_of_ivf_is_measured_for_its_header_counts_frames(tmp_path) -> None:
+    options = {"deadline": "realtime", "cpu-used": "8"}
+    path = traps.video(tmp_path / "a.ivf", traps.every(40, 50), codec="libvpx", options=options)
+    clip = read_clip(path, SamplingSpec(num_frames=4))
+    assert clip.duration_s == pytest.approx(2.0, abs=0.05)
+    assert clip.frame_times_s == pytest.approx([0.24, 0.72, 1.24, 1.72], abs=0.041)

@@ -87,16 +87,22 @@ def matroska(folder: Path) -> Path:
 
 
 def reordered(
-    folder: Path, *, codec: str = "mpeg4", key: int = 50, between: int = 2, open_gop: bool = False
+    folder: Path,
+    *,
+    codec: str = "mpeg4",
+    key: int = 50,
+    between: int = 2,
+    open_gop: bool = False,
+    ending: str = "avi",
 ) -> Path:
-    """AVI, which tells no times, with B-frames."""
+    """AVI, which tells no times, with B-frames; or another container that does not."""
     options = {"g": str(key), "bf": str(between)}
     options |= {"x264-params": "open-gop=1"} if open_gop else {}
 
     def tick(stream: object) -> None:
         stream.codec_context.time_base = Fraction(1, 25)
 
-    path = folder / "reordered.avi"
+    path = folder / f"reordered.{ending}"
     return video(path, every(40, 200), codec=codec, options=options, setup=tick)
 
 

@@ -1,4 +1,4 @@
-"""Frames of files whose packets do not say when they are shown: AVI with H.264 or B-frames.
+"""Frames of files whose packets do not say when they are shown: AVI with B-frames, for instance.
 
 Frames come out of the decoder in the order in which they are shown, each when a packet of a known
 number went in. So the time of a frame is that of the packet that pushed it out, less the distance
@@ -70,7 +70,7 @@ class CountedFrames:
     def _worth_jumping(self, target: int) -> bool:
         position, entries = self._packets.position, self._packets.stream.index_entries
         key = entries.search_timestamp(target - MARGIN * self._step)
-        if not self._jumps or position is None or key < 0:
+        if not (self._jumps and self._packets.true_seek) or position is None or key < 0:
             return False
         return entries[key].timestamp - position > MIN_JUMP * self._step
 

@@ -28,6 +28,8 @@ MAX_SOUND_BYTES = 4 << 30
 """Samples that one clip may hold in memory."""
 ZEROS = 1 << 16  # samples of a gap that are made at a time
 FORESEEN = 1 << 27  # samples: 2.3 hours at 16 kHz; a damaged header may tell of any length
+SPARE_S = 1.0
+"""Headers round down; growing by a packet would cost a copy of everything."""
 NOTED_CUT_S = 0.5
 SILENCE = 1 / 32768
 """A sound whose peak is below one step of 16 bits is silent."""
@@ -160,7 +162,8 @@ class _Track:
         target_hz = self.rate_hz if self.mode == "check" else self.wanted_hz or self.rate_hz
         if target_hz != self.rate_hz:
             self._resampler = Resampler(self.rate_hz, target_hz, channels=self.channels)
-        self._kept.reserve(self.channels, min(int(self.length_s * target_hz), FORESEEN))
+        foreseen = int((self.length_s + SPARE_S) * target_hz)
+        self._kept.reserve(self.channels, min(foreseen, FORESEEN))
 
     def _place(self, frame: av.AudioFrame, samples: NDArray[np.float32]) -> None:
         """Append samples where the frame's time says, with zeros before or overlap cut."""

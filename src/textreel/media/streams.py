@@ -57,6 +57,8 @@ def choose_sound(container: InputContainer) -> AudioStream | None:
 
 def header_length_s(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
     """Return a stream's length in seconds as the headers have it, None where they do not say."""
+    if container.format.name == "ivf":  # tells a number of frames, in ticks of any length
+        return None
     if stream.duration and stream.duration > 0 and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration and container.duration > 0:
@@ -100,12 +102,14 @@ def ends_unevenly(stream: VideoStream) -> bool:
 def tells_when_shown(container: InputContainer, stream: VideoStream) -> bool:
     """Whether packets say when their frames are shown.
 
-    AVI lists frames in order of decoding and tells no times at all. Where that order may be another
-    one, what FFmpeg makes of it are times of other frames.
+    AVI lists frames in order of decoding and tells no times at all; ASF and MXF tell when they are
+    decoded. Where that order may be another one, what FFmpeg makes of it are times of other frames.
+    (In MXF it knows MPEG-2's order from the index.)
     """
-    context = stream.codec_context
-    reorders = context.has_b_frames or context.name in ("h264", "hevc")
-    return container.format.name != "avi" or not reorders
+    context, kind = stream.codec_context, container.format.name
+    if context.name in ("h264", "hevc"):
+        return kind not in ("avi", "asf", "mxf")
+    return kind not in ("avi", "asf") or not context.has_b_frames
 
 
 def sane_aspect(stream: VideoStream) -> float | None:
