@@ -13,12 +13,14 @@ from textreel.data.errors import FingerprintError, FormatError
 from textreel.data.textual_jsonl import write_video_folder, write_videos
 from textreel.data.textual_video import TextualVideo
 from textreel.evaluate.choices import macro
+from textreel.features.fuse import FuseMode
 from textreel.features.memory import load_memory, save_memory
 from textreel.features.memory_of import memory_of_videos
 from textreel.models.bridges import Identity, Memory
 from textreel.models.errors import ModelConfigError
 from textreel.recipes.answering import answer_exam
 from textreel.recipes.clips import world_pictures, world_questions, world_scenes
+from textreel.recipes.crossing import keep_memory
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
 from textreel.recipes.recipe import AlignRecipe, RecipeError, Validation, with_settings
@@ -31,10 +33,12 @@ from textreel.synth.world.textual import draw_textual_videos
 from textreel.train.result import TrainResult
 
 
-def memory_file(path: Path, *, size: int, encoder: str = "embedded:tiny/towers") -> Path:
+def memory_file(
+    path: Path, *, size: int, encoder: str = "embedded:tiny/towers", mode: FuseMode = "caption"
+) -> Path:
     found = open_encoder(toy_recipe(encoder=encoder))
     videos = draw_textual_videos(4, 3, part="memory")
-    made = memory_of_videos(videos, found, size=size)
+    made = memory_of_videos(videos, found, size=size, mode=mode)
     save_memory(
         path, made.vectors, encoder=made.encoder, revision=made.revision, make_up=made.make_up
     )
@@ -111,6 +115,15 @@ def test_another_memory_is_refused_in_the_same_folder(file, trained, tmp_path) -
     with pytest.raises(RecipeError, match="is another memory than"):
         run_recipe(quick(file), run)
     use_memory(run, file, temperature=0.02)
+
+
+def test_rows_of_another_make_up_than_the_texts_are_doubtful(file, tmp_path, caplog) -> None:
+    encoder = open_encoder(toy_recipe())
+    keep_memory(quick(file), encoder, tmp_path / "same")
+    assert not caplog.messages
+    other = memory_file(tmp_path / "o.safetensors", size=9, mode="caption+objects")
+    keep_memory(quick(other), encoder, tmp_path / "other")
+    assert "but the recipe learns from frames (caption): they lie elsewhere" in caplog.text
 
 
 def test_a_memory_that_does_not_fit_is_refused_before_anything_is_written(tmp_path) -> None:

@@ -70,7 +70,9 @@ def describe(answer: "Answer") -> str:
         bar = "#" * round(BAR_COLUMNS * probability)
         lines.append(f"  {option:<{width}}  {probability:6.1%}  {bar}".rstrip())
     times = " ".join(f"{time_s:.2f}" for time_s in answer.frame_times_s)
-    lines.append(f"saw     {len(answer.frame_times_s)} frames, at {times} s")
+    heard = answer.sound_status == "used"
+    looked = f"{len(answer.frame_times_s)} {'pieces of sound' if heard else 'frames'}, at {times} s"
+    lines.append(f"{'heard  ' if heard else 'saw    '} {looked}")
     lines.append(f"sound   {answer.sound_status}")
     lines.append(f"through {answer.encoder}, bridge {answer.bridge}")
     return "\n".join(lines + ([f"note    {answer.note}"] if answer.note else []))

@@ -152,7 +152,8 @@ class Talk:
         seen, reader = self.talk.seen, self.session.reader
         times = " ".join(f"{time_s:.2f}" for time_s in seen.frame_times_s)
         of_all = "" if reader.limit is None else f" of {reader.limit:,}"
-        say(f"{seen.source}: {len(seen.frame_times_s)} frames, at {times} s")
+        what = "pieces of sound" if seen.sound_status == "used" else "frames"
+        say(f"{seen.source}: {len(seen.frame_times_s)} {what}, at {times} s")
         say(f"sound {seen.sound_status}; {reader.num_tokens(seen):,}{of_all} tokens")
         self._tell(seen.notes)
 
@@ -195,7 +196,7 @@ class Talk:
 
         seen = self._about().seen
         if seen.clip is None:
-            raise OptionError(f"{seen.source} is a story: it has no frames to show")
+            raise OptionError(f"{seen.source} has no frames to show: it is a story, or was heard")
         path = Path(rest or "frames.png")
         contact_sheet(seen.clip.frames, seen.frame_times_s, path)
         if not self.as_json:

@@ -21,7 +21,8 @@ class Answer:
         options: the options' texts, in the order they were asked.
         log_likelihoods: summed over each option's tokens, in nats.
         probabilities: of each option; they sum to 1.
-        frame_times_s: the times of the frames that were looked at, in seconds.
+        frame_times_s: the times of the frames that were looked at, or of the middles of the pieces
+            of sound that were heard, in seconds.
         sound_status: what became of the video's sound.
         bridge: name of the bridge that features passed.
         encoder: name of the encoder that made them, or of the image-LLM that saw the frames.
