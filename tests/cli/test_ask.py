@@ -131,6 +131,19 @@ def test_an_answer_reads_as_lines() -> None:
     ]
 
 
+def test_an_answer_about_a_sound_says_what_was_heard() -> None:
+    answer = Answer(
+        text="rain",
+        frame_times_s=(),
+        heard_times_s=(1.0, 3.0),
+        sound_status="used",
+        bridge="none",
+        encoder="clap",
+    )
+    lines = describe(answer).splitlines()
+    assert "saw     nothing" in lines and "heard   2 pieces, at 1.00 3.00 s" in lines
+
+
 def test_an_answer_without_words_says_so() -> None:
     answer = Answer(text="", frame_times_s=(), sound_status="absent", bridge="none", encoder="tiny")
     assert describe(answer).splitlines()[0] == "(no words)"

@@ -107,7 +107,10 @@ def test_everything_that_can_be_said(chat, home: Path, capsys) -> None:
         ("/dance", "/dance is not known here"),
         ("/video", "something is missing: /video FILE"),
         ("/video gone.mp4", "gone.mp4"),
-        ("/video story.txt\n/frames", "story.txt is a story: it has no frames to show"),
+        (
+            "/video story.txt\n/frames",
+            "story.txt has no frames to show: it is a story, or was heard",
+        ),
         ("/video one.mp4\n/options red\nwhich ?", "1 option given"),
     ],
 )

@@ -224,6 +224,7 @@ def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys) -> None:
     assert "is part of the package and stays as it is" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_is_aligned_on_what_a_language_model_wrote(
     server, topics: Path, tmp_path: Path, capsys
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from textreel.cli.loading import Device, FrameTokens, MaxNewTokens, Model, Tiles, open_session
 from textreel.cli.output import JsonOption, emit
 from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
+from textreel.cli.words import at
 
 if TYPE_CHECKING:
     from textreel.models.answer import Answer
@@ -69,9 +70,9 @@ def describe(answer: "Answer") -> str:
     for option, probability in zip(answer.options, answer.probabilities, strict=True):
         bar = "#" * round(BAR_COLUMNS * probability)
         lines.append(f"  {option:<{width}}  {probability:6.1%}  {bar}".rstrip())
-    times = " ".join(f"{time_s:.2f}" for time_s in answer.frame_times_s)
-    count = len(answer.frame_times_s)
-    lines.append(f"saw     {count} frames, at {times} s" if count else "saw     nothing")
+    lines.append(f"saw     {at(answer.frame_times_s, 'frames')}")
+    if answer.heard_times_s:
+        lines.append(f"heard   {at(answer.heard_times_s, 'pieces')}")
     lines.append(f"sound   {answer.sound_status}")
     lines.append(f"through {answer.encoder}, bridge {answer.bridge}")
     return "\n".join(lines + ([f"note    {answer.note}"] if answer.note else []))

@@ -17,6 +17,7 @@ from textreel.cli.loading import Device, FrameTokens, MaxNewTokens, Model, Tiles
 from textreel.cli.output import JsonOption, emit, say
 from textreel.cli.pictures import show_frames
 from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
+from textreel.cli.words import at
 
 if TYPE_CHECKING:
     from textreel.models.answer import Answer
@@ -150,10 +151,10 @@ class Talk:
         """Look at a video and begin to talk about it."""
         self.talk = self.session.chat(video, remember=self.remember)
         seen, reader = self.talk.seen, self.session.reader
-        times = " ".join(f"{time_s:.2f}" for time_s in seen.frame_times_s)
         of_all = "" if reader.limit is None else f" of {reader.limit:,}"
-        say(f"{seen.source}: {len(seen.frame_times_s)} frames, at {times} s")
-        say(f"sound {seen.sound_status}; {reader.num_tokens(seen):,}{of_all} tokens")
+        say(f"{seen.source}: {at(seen.frame_times_s, 'frames')}")
+        heard = f", heard {at(seen.heard_times_s, 'pieces')}" if seen.heard_times_s else ""
+        say(f"sound {seen.sound_status}{heard}; {reader.num_tokens(seen):,}{of_all} tokens")
         self._tell(seen.notes)
 
     def _tell(self, notes: Iterable[str]) -> None:
@@ -195,7 +196,7 @@ class Talk:
 
         seen = self._about().seen
         if seen.clip is None:
-            raise OptionError(f"{seen.source} is a story: it has no frames to show")
+            raise OptionError(f"{seen.source} has no frames to show: it is a story, or was heard")
         path = Path(rest or "frames.png")
         contact_sheet(seen.clip.frames, seen.frame_times_s, path)
         if not self.as_json:

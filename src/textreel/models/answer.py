@@ -23,6 +23,7 @@ class Answer:
         probabilities: of each option; they sum to 1.
         frame_times_s: the times of the frames that were looked at, in seconds.
         sound_status: what became of the video's sound.
+        heard_times_s: the middles of the pieces of sound that were heard, in seconds.
         bridge: name of the bridge that features passed.
         encoder: name of the encoder that made them, or of the image-LLM that saw the frames.
         note: what a reader must know, such as words the model does not know; may be empty.
@@ -42,6 +43,7 @@ class Answer:
     probabilities: tuple[float, ...] = ()
     note: str = ""
     question: str = ""
+    heard_times_s: tuple[float, ...] = ()
     frames: NDArray[np.uint8] | None = field(
         default=None, repr=False, compare=False, metadata={"json": False}
     )

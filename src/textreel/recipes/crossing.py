@@ -7,6 +7,7 @@ The file is copied into the run's folder, byte for byte, before training begins;
 the run is asked, while it trains and ever after, crosses over that copy.
 """
 
+import logging
 from pathlib import Path
 
 from torch import nn
@@ -17,6 +18,8 @@ from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.recipe import AlignRecipe, RecipeError
 from textreel.serve.bridging import make_bridge
 from textreel.serve.run_files import MEMORY_FILE, BridgeSettings
+
+_log = logging.getLogger("textreel.recipes")
 
 
 def bridge_of(recipe: AlignRecipe) -> BridgeSettings:
@@ -57,6 +60,14 @@ def keep_memory(recipe: AlignRecipe, encoder: TextEncoder, run: Path) -> Memory 
     if memory is None:
         return None
     kept, given = run / MEMORY_FILE, Path(recipe.memory)
+    if "frames (" in memory.make_up and f"frames ({recipe.fuse})" not in memory.make_up:
+        _log.warning(
+            "memory=%s holds %s, but the recipe learns from frames (%s): they lie elsewhere; "
+            "`textreel memory build --of` says what its rows are",
+            recipe.memory,
+            memory.make_up,
+            recipe.fuse,
+        )
     if not kept.exists():
         write_atomic(kept, given.read_bytes())
     if content_hash(kept) != content_hash(given):

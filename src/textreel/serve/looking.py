@@ -47,7 +47,8 @@ class Seen:
         clip: the frames that were looked at; None for a story, a sound and for ready features.
         unknown_words: words of a story that the text tower does not know.
         notes: what the reader of an answer should know about the looking.
-        frame_times_s: the times of the frames, or of the middles of pieces of sound, in seconds.
+        frame_times_s: the times of the frames, in seconds.
+        heard_times_s: the middles of the pieces of sound that were heard, in seconds.
         heard: (K, 1, F), what was heard; None where the run has no ears or there is no sound.
     """
 
@@ -58,8 +59,8 @@ class Seen:
     clip: Clip | None = None
     unknown_words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
     frame_times_s: tuple[float, ...] = ()
+    heard_times_s: tuple[float, ...] = ()
     heard: Features | None = None
 
     def __repr__(self) -> str:
@@ -89,8 +90,13 @@ def look(video: Video, *, encoder: TextEncoder, sampling: SamplingSpec) -> Seen:
         EncoderMismatchError: features of another encoder.
     """
     if isinstance(video, Features):
+        times_s = tuple(video.times_s.tolist())
+        heard = video.modality == "sound"
         video = Seen(
-            source="the features", features=video, frame_times_s=tuple(video.times_s.tolist())
+            source="the features",
+            features=video,
+            frame_times_s=() if heard else times_s,
+            heard_times_s=times_s if heard else (),
         )
     if isinstance(video, Seen):
         made = video.features
@@ -160,7 +166,7 @@ def _listen(video: str | Path | Clip, tower: SoundTower, sampling: SamplingSpec)
         features=kept,
         sound_status=clip.sound_status,
         notes=notes,
-        frame_times_s=tuple(kept.times_s.tolist()),
+        heard_times_s=tuple(kept.times_s.tolist()),
     )
 
 

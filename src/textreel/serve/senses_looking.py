@@ -112,6 +112,7 @@ def _perceive(clip: Clip, senses: Senses, *, name: str, start_s: float = 0.0) ->
         clip=clip if features is not None else None,
         notes=notes,
         frame_times_s=() if features is None else tuple(clip.frame_times_s.tolist()),
+        heard_times_s=() if heard is None else tuple(heard.times_s.tolist()),
     )
 
 

@@ -173,6 +173,7 @@ class SensesReader:
         return Answer(
             text=text,
             frame_times_s=seen.frame_times_s,
+            heard_times_s=seen.heard_times_s,
             sound_status=seen.sound_status,
             bridge=", ".join(sorted(bridged)) or "none",
             encoder=" and ".join(dict.fromkeys(used)),

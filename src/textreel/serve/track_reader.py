@@ -170,6 +170,7 @@ class TrackReader:
         return Answer(
             text=text,
             frame_times_s=asked.seen.frame_times_s,
+            heard_times_s=asked.seen.heard_times_s,
             sound_status=asked.seen.sound_status,
             bridge="none" if features.modality == "text" else self.settings.bridge.name,
             encoder=self.encoder.name,

@@ -74,6 +74,7 @@ def test_the_card_states_sources_prompts_licences_and_figures(tmp_path: Path) ->
         "| a\\|b.txt | title | 30 | 1 | none |",
         "| outputs of the model | not stated |",
         "| records | 8 |",
+        "| topics | title:a\\|b.txt@1 a\\|b.txt |",
         "![figures](figures.png)",
     ):
         assert line in card, line

@@ -36,7 +36,7 @@ def units(text: str) -> list[str]:
     ['er', 'sägt', '木', '板']
     """
     text = text.casefold()
-    return words(text) if text.isascii() else _UNIT.findall(text)
+    return (_WORD if text.isascii() else _UNIT).findall(text)
 
 
 def plain(text: str) -> str:

@@ -163,6 +163,8 @@ def _figures(figures: Figures) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {count}" for name, count in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return str(value)
 
 
