@@ -9,18 +9,17 @@ import torch
 
 from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from tests.serve.runs import video
-from textreel.data.errors import TooManyBadError
+from textreel.data.errors import FingerprintError, TooManyBadError
 from textreel.data.long_text import LongText
 from textreel.data.record import Message, Part, Record
 from textreel.models.adapters import LoraSettings
 from textreel.models.image_mllm.loading import load_image_llm
 from textreel.models.image_mllm.tuning import Tuning
+from textreel.recipes.frame_data import open_records, open_source
 from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
 from textreel.recipes.frame_training import (
     find_frame_recipe,
     open_learner,
-    open_records,
-    open_source,
     run_frame_recipe,
     save_frame_run,
 )
@@ -177,6 +176,24 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     missing = replace(allowed, data=str(tmp_path / "no-mix"))
     with pytest.raises(RecipeError, match="no such file or folder of records"):
         open_records(missing, made, source, tmp_path)
+
+
+def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, monkeypatch) -> None:
+    wanted = recipe(home)
+    made = open_learner(wanted)
+    source = open_source(wanted, made)
+    told: list[tuple] = []
+    first = open_records(wanted, made, source, tmp_path, show=lambda *step: told.append(step))
+    assert [step[:3] for step in told[:4]] == [("measure", n, 4) for n in (1, 2, 3, 4)]
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("textreel.train.frame_records._describe", never)
+    assert open_records(wanted, made, source, tmp_path) == first
+    other = replace(wanted, num_frames=2)
+    with pytest.raises(FingerprintError):
+        open_records(other, made, source, tmp_path)
 
 
 def test_texts_alone_stand_beside_pages_and_videos(home: Path) -> None:
