@@ -101,6 +101,7 @@ def test_a_run_answers_like_any_image_llm(run: Path, home: Path) -> None:
     assert answer.probabilities != pytest.approx(before.probabilities, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_its_recipe_repeats_it(run: Path, home: Path) -> None:
     again = find_frame_recipe(str(run / "recipe.json"), settings=["seed=0"])
     assert again == recipe(home)
@@ -112,7 +113,13 @@ def test_its_recipe_repeats_it(run: Path, home: Path) -> None:
     ).read_bytes()
 
 
-@pytest.mark.parametrize("tuning", [Tuning(lora=LoraSettings(rank=2)), Tuning(vision=False)])
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        Tuning(lora=LoraSettings(rank=2)),
+        pytest.param(Tuning(vision=False), marks=pytest.mark.slow),
+    ],
+)
 def test_lora_is_merged_and_frozen_eyes_stay_as_they_were(
     tuning: Tuning, home: Path, tmp_path: Path
 ) -> None:
