@@ -234,6 +234,28 @@ def test_published_settings_are_those_of_the_script() -> None:
         assert json.loads(json.dumps(again.to_json()))["seed"] == 3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("t2vid_idefics3", "idefics3"),
+        ("t2vid_qwen3_vl", "qwen3_vl"),
+        ("t2vid_qwen3_vl_lora", "qwen3_vl"),
+    ],
+)
+def test_published_and_current_settings_run_on_small_models_of_their_classes(
+    name: str, kind: str, home: Path, tmp_path: Path
+) -> None:
+    made = FRAME_RECIPES[name]()
+    train = replace(made.train, steps=2, warmup=1, accumulate=1, threads=1)
+    model = save_image_llm(tmp_path / kind, kind)
+    data = {"data": str(home / "records.jsonl"), "media": str(home), "max_bad": 0}
+    wanted = replace(made, model=str(model), train=train, num_frames=4, **data)
+    run_frame_recipe(wanted, tmp_path / "run")
+    answer = load(tmp_path / "run").ask(home / "one.mp4", "which is it?", options=["a", "b"])
+    assert answer.chosen is not None and len(answer.frame_times_s) == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
