@@ -9,18 +9,17 @@ import torch
 
 from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from tests.serve.runs import video
-from textreel.data.errors import TooManyBadError
+from textreel.data.errors import FingerprintError, TooManyBadError
 from textreel.data.long_text import LongText
 from textreel.data.record import Message, Part, Record
 from textreel.models.adapters import LoraSettings
 from textreel.models.image_mllm.loading import load_image_llm
 from textreel.models.image_mllm.tuning import Tuning
+from textreel.recipes.frame_data import open_records, open_source
 from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
 from textreel.recipes.frame_training import (
     find_frame_recipe,
     open_learner,
-    open_records,
-    open_source,
     run_frame_recipe,
     save_frame_run,
 )
@@ -102,6 +101,7 @@ def test_a_run_answers_like_any_image_llm(run: Path, home: Path) -> None:
     assert answer.probabilities != pytest.approx(before.probabilities, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_its_recipe_repeats_it(run: Path, home: Path) -> None:
     again = find_frame_recipe(str(run / "recipe.json"), settings=["seed=0"])
     assert again == recipe(home)
@@ -113,7 +113,13 @@ def test_its_recipe_repeats_it(run: Path, home: Path) -> None:
     ).read_bytes()
 
 
-@pytest.mark.parametrize("tuning", [Tuning(lora=LoraSettings(rank=2)), Tuning(vision=False)])
+@pytest.mark.parametrize(
+    "tuning",
+    [
+        Tuning(lora=LoraSettings(rank=2)),
+        pytest.param(Tuning(vision=False), marks=pytest.mark.slow),
+    ],
+)
 def test_lora_is_merged_and_frozen_eyes_stay_as_they_were(
     tuning: Tuning, home: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +185,24 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
         open_records(missing, made, source, tmp_path)
 
 
+def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, monkeypatch) -> None:
+    wanted = recipe(home)
+    made = open_learner(wanted)
+    source = open_source(wanted, made)
+    told: list[tuple] = []
+    first = open_records(wanted, made, source, tmp_path, show=lambda *step: told.append(step))
+    assert [step[:3] for step in told[:4]] == [("measure", n, 4) for n in (1, 2, 3, 4)]
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("textreel.train.frame_records._describe", never)
+    assert open_records(wanted, made, source, tmp_path) == first
+    other = replace(wanted, num_frames=2)
+    with pytest.raises(FingerprintError):
+        open_records(other, made, source, tmp_path)
+
+
 def test_texts_alone_stand_beside_pages_and_videos(home: Path) -> None:
     wanted = recipe(home)
     made = open_learner(wanted)
@@ -208,6 +232,28 @@ def test_published_settings_are_those_of_the_script() -> None:
         again = find_frame_recipe(name, settings=["seed=3"])
         assert again == replace(make(), seed=3)
         assert json.loads(json.dumps(again.to_json()))["seed"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("t2vid_idefics3", "idefics3"),
+        ("t2vid_qwen3_vl", "qwen3_vl"),
+        ("t2vid_qwen3_vl_lora", "qwen3_vl"),
+    ],
+)
+def test_published_and_current_settings_run_on_small_models_of_their_classes(
+    name: str, kind: str, home: Path, tmp_path: Path
+) -> None:
+    made = FRAME_RECIPES[name]()
+    train = replace(made.train, steps=2, warmup=1, accumulate=1, threads=1)
+    model = save_image_llm(tmp_path / kind, kind)
+    data = {"data": str(home / "records.jsonl"), "media": str(home), "max_bad": 0}
+    wanted = replace(made, model=str(model), train=train, num_frames=4, **data)
+    run_frame_recipe(wanted, tmp_path / "run")
+    answer = load(tmp_path / "run").ask(home / "one.mp4", "which is it?", options=["a", "b"])
+    assert answer.chosen is not None and len(answer.frame_times_s) == 4
 
 
 @pytest.mark.parametrize(

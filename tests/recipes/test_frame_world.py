@@ -8,8 +8,9 @@ import torch
 
 from textreel.data.record import Record
 from textreel.models.image_mllm.loading import ImageLLM
+from textreel.recipes.frame_data import open_source
 from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
-from textreel.recipes.frame_training import open_learner, open_source
+from textreel.recipes.frame_training import open_learner
 from textreel.recipes.frame_world import WorldRecords, world_records
 from textreel.recipes.page_reading import read_pages_check, words_in_place
 from textreel.recipes.t2vid_tiny import PAGES, t2vid_tiny_arm, t2vid_tiny_base

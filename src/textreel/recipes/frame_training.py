@@ -12,14 +12,7 @@ from pathlib import Path
 import torch
 
 from textreel.data.files import write_atomic
-from textreel.data.frame_collate import FrameCollator
-from textreel.data.prompt import PromptError
-from textreel.data.quarantine import Quarantine
-from textreel.data.record import Record
-from textreel.data.record_files import read_records
-from textreel.data.sequence_length import SequenceLengths, within_budget
 from textreel.data.templates import FRAME_TEMPLATES, IMAGE_CHAT
-from textreel.media.errors import MediaError
 from textreel.media.sampling import SamplingSpec
 from textreel.models.decoder import load_decoder
 from textreel.models.image_mllm.loading import ImageLLM, load_image_llm
@@ -27,21 +20,18 @@ from textreel.models.image_mllm.pictures import PictureSettings
 from textreel.models.image_mllm.tiny import new_tiny_image_llm
 from textreel.models.image_mllm.tuning import merge_lora, tune
 from textreel.models.tokenizer import load_tokenizer
+from textreel.recipes.frame_data import open_records, open_source
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
-from textreel.recipes.frame_world import world_records
 from textreel.recipes.page_reading import read_pages_check
-from textreel.recipes.recipe import RecipeError, read_as, with_settings
+from textreel.recipes.recipe import read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.serve.run_files import save_image_run
-from textreel.synth.pages.drawer import PageDrawer
-from textreel.synth.pages.errors import LayoutError, TextError
 from textreel.train.contracts import Evaluate, Progress
-from textreel.train.frame_records import FrameRecords, FrameSource, describe_shown
+from textreel.train.frame_records import FrameRecords, FrameSource
 from textreel.train.loop import train
 from textreel.train.result import TrainResult
 
 Show = Callable[[str, int, int, str], None]
-UNLIMITED = 1 << 30
 TINY_DECODER = "embedded:tiny/decoder"
 
 
@@ -116,91 +106,6 @@ def open_learner(recipe: FrameRecipe) -> ImageLLM:
         made = load_image_llm(recipe.model, settings=settings)
     tune(made.model, recipe.tuning, generator=torch.Generator().manual_seed(recipe.seed))
     return made
-
-
-def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
-    """Return what makes batches of the recipe's records."""
-    limits = [n for n in (recipe.max_tokens, made.model.limit) if n is not None]
-    drawer = PageDrawer(settings=recipe.pages, search=recipe.world is None)
-    return FrameSource(
-        drawer=drawer,
-        reader=made.reader,
-        collator=FrameCollator(
-            made.tokenizer,
-            made.model.family,
-            template=FRAME_TEMPLATES[recipe.template],
-            max_tokens=min(limits, default=UNLIMITED),
-        ),
-        loss=recipe.loss,
-        sampling=SamplingSpec(num_frames=recipe.num_frames),
-        media=Path(recipe.media),
-        draw=world_records(recipe, drawer).draw if recipe.world is not None else None,
-    )
-
-
-def open_records(
-    recipe: FrameRecipe,
-    made: ImageLLM,
-    source: FrameSource,
-    out: Path,
-    *,
-    show: Show = lambda *_: None,
-) -> tuple[Sequence[Record], list[int]]:
-    """Return the records and their lengths; those that cannot be trained on are set aside.
-
-    Raises:
-        RecipeError: no records are left, or there were none.
-        TooManyBadError: more must be left out than the recipe allows.
-    """
-    if recipe.world is not None:
-        drawn = world_records(recipe, source.drawer)
-        return drawn, drawn.lengths()
-    path = Path(recipe.data)
-    if not path.exists():
-        raise RecipeError(
-            f"data={recipe.data!r}: no such file or folder of records",
-            hint="make a mix by `textreel data mix`, and name its folder by --set data=DIR",
-        )
-    quarantine = Quarantine(out / "quarantine.jsonl", max_bad=recipe.max_bad)
-    records = list(read_records(path))
-    quarantine.start_again({record.id for record in records})
-    kept: list[Record] = []
-    tokens: list[int] = []
-    for number, (record, length) in enumerate(_measured(records, made, source, quarantine), 1):
-        kept.append(record)
-        tokens.append(length)
-        if number % 100 == 0:
-            show("measure", number, len(records), "")
-    quarantine.check(len(records))
-    left_out = "" if not len(quarantine) else f"; left out: {quarantine.summary()}"
-    show("measure", len(records), len(records), f"{len(kept)} records{left_out}")
-    if not kept:
-        raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
-    return kept, tokens
-
-
-def _measured(
-    records: Sequence[Record], made: ImageLLM, source: FrameSource, quarantine: Quarantine
-) -> list[tuple[Record, int]]:
-    """Return the records that fit, with their lengths; the others are set aside."""
-    unlimited = FrameCollator(made.tokenizer, made.model.family)
-    lengths = SequenceLengths(made.reader, unlimited)
-    describe = describe_shown(source)
-    found: list[tuple[Record, int]] = []
-    for record in records:
-        try:
-            kept = within_budget(
-                [record],
-                lengths,
-                describe=describe,
-                max_tokens=source.collator.max_tokens,
-                quarantine=quarantine,
-            )
-            found += [(each, length.tokens) for each, length in kept]
-        except (MediaError, PromptError, LayoutError, TextError) as error:
-            code = type(error).__name__
-            quarantine.add(record.id, source=record.source, code=code, message=str(error))
-    return found
 
 
 def _evaluate(recipe: FrameRecipe, made: ImageLLM, source: FrameSource) -> Evaluate | None:

@@ -40,7 +40,8 @@ from textreel.recipes.frame_arms import (
     compare_arms,
     make_arm_row,
 )
-from textreel.recipes.frame_training import open_learner, open_source, run_frame_recipe
+from textreel.recipes.frame_data import open_source
+from textreel.recipes.frame_training import open_learner, run_frame_recipe
 from textreel.recipes.page_reading import read_pages_check
 from textreel.recipes.recipe import RecipeError, with_settings
 from textreel.recipes.run_study import folder_name

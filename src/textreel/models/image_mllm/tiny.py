@@ -36,7 +36,9 @@ VISION = {
     "patch_size": PATCH_PX,
     "initializer_range": 0.04,
 }
-CONNECTOR_STD = 0.05
+CONNECTOR_STD = 0.0085
+"""At the start a picture's vectors are then as long as the decoder's words; six times as long, they
+were learned more slowly (docs/LOG.md)."""
 IMAGE = "<image>"
 PIL_BOX = 4
 """Pillow's number of the box filter: 192 px to 96 px is then the exact 2 x 2 mean."""

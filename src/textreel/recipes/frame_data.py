@@ -1,0 +1,151 @@
+"""From a `FrameRecipe` to its records and their lengths, and to what makes batches of them.
+
+How long a record is is known before anything is drawn, to the token; what was measured is kept in
+`lengths.jsonl` beside the run, so that a killed training goes on at once. Records that are too long
+or cannot be read are set aside in `quarantine.jsonl`, each with its reason.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from textreel.data.files import fingerprint
+from textreel.data.frame_collate import FrameCollator
+from textreel.data.journal import Journal
+from textreel.data.prompt import PromptError
+from textreel.data.quarantine import Quarantine
+from textreel.data.record import Record
+from textreel.data.record_files import read_records
+from textreel.data.sequence_length import SequenceLengths
+from textreel.data.templates import FRAME_TEMPLATES
+from textreel.media.errors import MediaError
+from textreel.media.sampling import SamplingSpec
+from textreel.models.image_mllm.loading import ImageLLM
+from textreel.recipes.frame_recipe import FrameRecipe
+from textreel.recipes.frame_world import world_records
+from textreel.recipes.recipe import RecipeError
+from textreel.synth.pages.drawer import PageDrawer
+from textreel.synth.pages.errors import LayoutError, TextError
+from textreel.train.frame_records import FrameSource, describe_shown
+
+Show = Callable[[str, int, int, str], None]
+LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
+UNLIMITED = 1 << 30
+BAD_RECORDS = (MediaError, PromptError, LayoutError, TextError)
+"""What can be wrong with one record; anything else ends the job."""
+
+
+def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
+    """Return what makes batches of the recipe's records."""
+    limits = [n for n in (recipe.max_tokens, made.model.limit) if n is not None]
+    drawer = PageDrawer(settings=recipe.pages, search=recipe.world is None)
+    return FrameSource(
+        drawer=drawer,
+        reader=made.reader,
+        collator=FrameCollator(
+            made.tokenizer,
+            made.model.family,
+            template=FRAME_TEMPLATES[recipe.template],
+            max_tokens=min(limits, default=UNLIMITED),
+        ),
+        loss=recipe.loss,
+        sampling=SamplingSpec(num_frames=recipe.num_frames),
+        media=Path(recipe.media),
+        draw=world_records(recipe, drawer).draw if recipe.world is not None else None,
+    )
+
+
+def open_records(
+    recipe: FrameRecipe,
+    made: ImageLLM,
+    source: FrameSource,
+    out: Path,
+    *,
+    show: Show = lambda *_: None,
+) -> tuple[Sequence[Record], list[int]]:
+    """Return the records and their lengths; those that cannot be trained on are set aside.
+
+    Args:
+        recipe: whose data.
+        made: the model that shall read them.
+        source: makes batches of them.
+        out: the run's folder, for what is measured and what is set aside.
+        show: told how far it is.
+
+    Raises:
+        RecipeError: no records are left, or there were none.
+        TooManyBadError: more must be left out than the recipe allows.
+        FingerprintError: the folder holds lengths for another model or other pages.
+    """
+    if recipe.world is not None:
+        drawn = world_records(recipe, source.drawer)
+        return drawn, drawn.lengths()
+    path = Path(recipe.data)
+    if not path.exists():
+        raise RecipeError(
+            f"data={recipe.data!r}: no such file or folder of records",
+            hint="make a mix by `textreel data mix`, and name its folder by --set data=DIR",
+        )
+    records = list(read_records(path))
+    quarantine = Quarantine(out / QUARANTINE_FILE, max_bad=recipe.max_bad)
+    quarantine.start_again({record.id for record in records})
+    kept: list[Record] = []
+    tokens: list[int] = []
+    with Journal.open(out / LENGTHS_FILE, kind="lengths", fingerprint=_job(recipe)) as journal:
+        measure = _Measure(made, source, journal, quarantine)
+        for number, record in enumerate(records, start=1):
+            if (length := measure(record)) is not None:
+                kept.append(record)
+                tokens.append(length)
+            show("measure", number, len(records), "")
+    quarantine.check(len(records))
+    counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
+    show("measure", len(records), len(records), f"{len(kept)} records{counts}")
+    if not kept:
+        raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
+    return kept, tokens
+
+
+def _job(recipe: FrameRecipe) -> str:
+    """Name everything that lengths follow from, beside the records."""
+    pictures = [recipe.num_frames, recipe.tiles, recipe.frame_tokens]
+    return fingerprint([recipe.model, recipe.media, recipe.pages.to_json(), pictures])
+
+
+class _Measure:
+    """Says how many tokens a record has, or sets it aside.
+
+    Args:
+        made: the model.
+        source: says what a record shows; its collator, how long one may be.
+        journal: what was measured before.
+        quarantine: takes records that are too long, or have no length.
+    """
+
+    def __init__(
+        self, made: ImageLLM, source: FrameSource, journal: Journal, quarantine: Quarantine
+    ) -> None:
+        unlimited = FrameCollator(made.tokenizer, made.model.family)
+        self._lengths = SequenceLengths(made.reader, unlimited)
+        self._describe = describe_shown(source)
+        self._most = source.collator.max_tokens
+        self._journal, self._quarantine = journal, quarantine
+
+    def __call__(self, record: Record) -> int | None:
+        """Return the length of a record that can be trained on."""
+        key = f"{record.id} {fingerprint(record.to_json())}"
+        if key not in self._journal:
+            try:
+                length = self._lengths.of(record, self._describe(record))
+            except BAD_RECORDS as error:
+                self._set_aside(record, type(error).__name__, str(error))
+                return None
+            self._journal.record(key, length.tokens)
+        tokens = self._journal[key]
+        assert isinstance(tokens, int)
+        if tokens > self._most:
+            self._set_aside(record, "too long", f"{tokens:,} tokens, {self._most:,} allowed")
+            return None
+        return tokens
+
+    def _set_aside(self, record: Record, code: str, message: str) -> None:
+        self._quarantine.add(record.id, source=record.source, code=code, message=message)
