@@ -81,8 +81,7 @@ def generate_tokens(
         BatchError: prompt and new tokens together are longer than the decoder takes, or what every
             answer begins with is longer than `max_new_tokens`.
     """
-    forced = len(sampling.prefix_ids)
-    _check_room(decoder, int(lengths.max()), max_new_tokens, forced=forced)
+    _check_room(decoder, int(lengths.max()), max_new_tokens, sampling)
     stop_ids = stop_ids_of(decoder, sampling)
     cache = DynamicCache()
     out = decoders.run_body(
@@ -93,7 +92,7 @@ def generate_tokens(
     answers: list[list[int]] = [[] for _ in lengths]
     running = set(range(len(answers)))
     for step in range(max_new_tokens):
-        given = step < forced
+        given = step < len(sampling.prefix_ids)
         tokens = choose(decoders.logits(decoder, last), sampling)
         if given:
             tokens = torch.full_like(tokens, sampling.prefix_ids[step])
@@ -111,18 +110,18 @@ def generate_tokens(
 
 
 def _check_room(
-    decoder: PreTrainedModel, longest_prompt: int, max_new_tokens: int, *, forced: int
+    decoder: PreTrainedModel, length: int, max_new_tokens: int, sampling: Sampling
 ) -> None:
-    if forced > max_new_tokens:
+    if (forced := len(sampling.prefix_ids)) > max_new_tokens:
         raise BatchError(
             f"an answer begins with {forced} given tokens, but takes {max_new_tokens} at most",
             hint="allow more new tokens, or begin with fewer words",
         )
     limit = decoders.max_positions(decoder)
-    if limit is not None and (longest := longest_prompt + max_new_tokens) > limit:
+    if limit is not None and (longest := length + max_new_tokens) > limit:
         raise BatchError(
-            f"a prompt of {longest_prompt} positions and {max_new_tokens} new tokens make "
-            f"{longest}, but the decoder takes {limit}",
+            f"a prompt of {length} positions and {max_new_tokens} new tokens make {longest}, but "
+            f"the decoder takes {limit}",
             hint="ask for fewer new tokens, or use fewer frames",
         )
 

@@ -311,11 +311,11 @@ RECIPES: dict[str, Callable[[], AlignRecipe]] = {
     "topa_tiny_finetune": topa_tiny_finetune,
     "topa_tiny_baseline": topa_tiny_baseline,
     "topa_modern": topa_modern,
-    **{f"topa_modern_{kind}": _modern(kind) for kind in ("finetune", "baseline")},
     **{name: _named(name) for name in PUBLISHED_RUNS},
     **{
         f"{name}_{kind}": _tuning(name, kind)
         for name in PUBLISHED_RUNS
         for kind in ("finetune", "baseline")
     },
+    **{f"topa_modern_{kind}": _modern(kind) for kind in ("finetune", "baseline")},
 }

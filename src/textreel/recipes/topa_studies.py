@@ -30,11 +30,14 @@ MEMORIES = (
     Look(name="none"),
     *(
         Look(name=f"memory of {count} videos", bridge="memory", memory_videos=count)
-        for count in (30, 300, 1000, 3000)
+        for count in (30, 300)
     ),
+    PUBLISHED_MEMORY,
+    Look(name="memory of 3000 videos", bridge="memory", memory_videos=3000),
     Look(name="memory, captions + objects", bridge="memory", make_up="caption+objects"),
+    Look(name="memory, top 8", bridge="memory", top_k=8),
 )
-"""Size and make-up at the published temperature; 1,000 videos' captions are what is used."""
+"""Size and make-up at the published temperature; elsewhere 1,000 videos' captions are used."""
 MEMORY_CHOICES = tuple(
     replace(look, name=f"validation: {look.name}", part="validation")
     for look in (
@@ -92,7 +95,7 @@ def ablations(study: Study) -> list[Cell]:
     }
     sizes = [_cell(f"textual videos {n}", replace(base, data=f"world:{n}")) for n in (325, 1300)]
     return [
-        Cell(name="base", recipe=base, looks=(Look(name="none"), PUBLISHED_MEMORY)),
+        Cell(name="base", recipe=base, looks=MEMORIES),
         *frames,
         *(_cell(name, replace(base, mix=changed)) for name, changed in tasks.items()),
         _cell("without a head start", replace(base, head_start=None)),
