@@ -26,7 +26,7 @@ from textreel.models.encoders import load_encoder
 from textreel.models.imagebind_encoder import load_imagebind_encoder
 from textreel.models.qformer_connector import QFormerConnectorConfig
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
-from textreel.serve.bridging import save_sound_mean
+from textreel.serve.bridging import save_sound_means
 from textreel.serve.errors import (
     EncoderMismatchError,
     NothingToSeeError,
@@ -255,7 +255,7 @@ def test_a_run_comes_back_with_all_its_settings(home: Path) -> None:
     make_senses_run(home, "bridged", bridges={"sound": BridgeSettings(name="mean_shift")})
     with pytest.raises(RunError, match="moves sounds by their mean, but has no sound_mean"):
         load(run)
-    save_sound_mean(run, torch.zeros(256))
+    save_sound_means(run, sound=torch.zeros(256), text=torch.ones(256))
     assert load(run).ask(home / "heard.wav", "what ?", max_new_tokens=1).bridge == "mean_shift"
 
 
