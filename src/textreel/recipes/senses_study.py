@@ -71,8 +71,8 @@ class SensesStudy:
 
     name: str
     recipe: SensesRecipe
-    num_scenes: int = 200
-    per_kind: int = 80
+    num_scenes: int = 150
+    per_kind: int = 60
     exam_seed: int = 77
     only: tuple[str, ...] = ()
 

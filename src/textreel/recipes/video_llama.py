@@ -218,7 +218,7 @@ def video_llama_tiny_textonly() -> SensesRecipe:
                 reads="both",
                 mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
                 train=TrainConfig(
-                    steps=140,
+                    steps=120,
                     batch_size=32,
                     accumulate=2,
                     lr=3e-3,
@@ -226,6 +226,8 @@ def video_llama_tiny_textonly() -> SensesRecipe:
                     weight_decay=0.02,
                     checkpoint_every=20,
                     threads=1,
+                    precision="bf16",
+                    attention="eager",
                 ),
             ),
         },

@@ -13,7 +13,13 @@ from textreel.data.prompt import Turn
 from textreel.data.senses_collate import SensesCollator, SensesSample
 from textreel.data.senses_prompt import shown_of
 from textreel.features.dual_sound import DualSoundTower
-from textreel.features.towers import ClipTower, ImageBindTower, PictureTower, SoundTower
+from textreel.features.towers import (
+    ClipTower,
+    ImageBindTower,
+    PictureTower,
+    SoundTower,
+    WindowTower,
+)
 from textreel.models.answer import Answer
 from textreel.models.bridges import Identity
 from textreel.models.decoder import locate, max_positions
@@ -27,6 +33,7 @@ from textreel.models.imagebind_encoder import SCALED_SUFFIX, ImageBindEncoder
 from textreel.models.open_encoder import Encoder, open_encoder
 from textreel.models.scoring import OptionScores
 from textreel.models.senses_batch import SensesBatch
+from textreel.models.sound_text import SoundTextEncoder
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_row import TrackRow
@@ -317,6 +324,8 @@ def _open_senses(
         hearing = encoder_of(config.sound_encoder, "sound")
         if isinstance(hearing, ImageBindEncoder):
             ear = ImageBindTower(hearing, clips=settings.clips)
+        elif isinstance(hearing, SoundTextEncoder):
+            ear = WindowTower(hearing)
         elif isinstance(hearing, DualEncoder):
             ear = DualSoundTower(hearing, clips=settings.clips)
             reads = reads or hearing
