@@ -40,6 +40,7 @@ from textreel.models.adapters import LoraSettings
 from textreel.models.qformer_connector import PUBLISHED_SOUND, QFormerConnectorConfig
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.topa import EVERY_LINEAR, KNOWS
+from textreel.serve.run_files import BridgeSettings
 from textreel.train.config import TrainConfig
 
 STAGE_1 = {"webvid": 100.0, "cc595k": 24.0}
@@ -202,6 +203,7 @@ def video_llama_tiny_textonly() -> SensesRecipe:
         clips=SoundClipSpec(num_clips=8, rule="imagebind"),
         lora=LoraSettings(rank=16, alpha=32.0, targets=EVERY_LINEAR),
         noise=0.005,
+        bridges={"sound": BridgeSettings(name="mean_shift")},
         remembers=False,
         knows=KNOWS,
         stages={
