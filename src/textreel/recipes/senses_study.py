@@ -137,13 +137,13 @@ EYE = SensesLook(name="eye", ear="no", kinds=(*QUESTION_TYPES, "seen_and_heard")
 EAR = SensesLook(name="ear", eye="no", kinds=SOUND_TYPES)
 BOTH = SensesLook(name="both")
 SOUND_LOOKS = (
-    BOTH,
     replace(BOTH, name="both, moved", moved=True),
     EYE,
-    EAR,
     replace(EAR, name="ear, moved", moved=True),
+    EAR,
     replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
     replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
+    BOTH,
 )
 """Moved: sounds pass a mean shift to where the branch was aligned; else they are as the tower gives
 them."""
