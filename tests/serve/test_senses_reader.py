@@ -38,7 +38,7 @@ from textreel.serve.errors import (
 from textreel.serve.run_files import BridgeSettings
 from textreel.serve.senses_files import SensesSettings, load_senses_settings, save_senses_settings
 from textreel.serve.senses_looking import Senses
-from textreel.serve.senses_reader import load_senses_reader
+from textreel.serve.senses_reader import held_back, load_senses_reader
 from textreel.serve.session import Session, load
 
 TOWERS = "embedded:tiny/towers"
@@ -301,6 +301,34 @@ def test_the_command_line_says_what_became_of_the_sound(home: Path, capsys) -> N
     assert run_command(["ask", str(home / "run"), str(home / "heard.wav"), "what ?"]) == 0
     said = capsys.readouterr().out
     assert "saw     nothing" in said and "sound   used" in said
+
+
+def test_a_clip_of_another_rate_and_more_channels_is_heard_as_its_mean(session: Session) -> None:
+    seen = session.look(clip_of(wave(3)))
+    louder, softer = wave(3) * 1.5, wave(3) * 0.5
+    stereo = session.look(clip_of(np.concatenate([louder, softer])))
+    assert seen.heard is not None and stereo.heard is not None
+    torch.testing.assert_close(stereo.heard.values, seen.heard.values)
+    faster = session.look(clip_of(np.repeat(wave(3), 2, axis=1), rate_hz=32_000))
+    assert faster.heard is not None and faster.heard.values.shape == seen.heard.values.shape
+    assert faster.heard.times_s.tolist() == pytest.approx(seen.heard.times_s.tolist(), abs=1e-3)
+
+
+def clip_of(sound: np.ndarray, *, rate_hz: int = 16_000) -> Clip:
+    return Clip(
+        frames=np.zeros((2, 3, 16, 16), np.uint8),
+        frame_times_s=np.array([0.0, 1.0]),
+        duration_s=3.0,
+        source="c",
+        sound=sound,
+        sound_rate_hz=rate_hz,
+        sound_status="used",
+    )
+
+
+def test_the_beginning_of_a_stop_is_held_back() -> None:
+    assert held_back("a ball #", "###") == "a ball" and held_back("a # b", "###") == "a # b"
+    assert held_back("a ball", None) == "a ball"
 
 
 def test_quiet_clips_are_left_out_and_the_loudest_stays() -> None:

@@ -168,7 +168,7 @@ class SensesReader:
             text = self.tokenizer.decode(ids, skip_special_tokens=False)
             if stop and stop in text:
                 break
-            if whole_text(said := self._text(ids, stop)):
+            if whole_text(said := held_back(self._text(ids, stop), stop)):
                 yield said
         yield self._text(ids, stop)
 
@@ -255,6 +255,18 @@ class SensesReader:
         if self.settings.knows:
             notes.append(f"knows only {self.settings.knows}")
         return "; ".join(notes)
+
+
+def held_back(text: str, stop: str | None) -> str:
+    """Return a text that grows without what may turn out to be the beginning of its stop.
+
+    >>> held_back("a ball ##", "###")
+    'a ball'
+    """
+    for length in range(len(stop or "") - 1, 0, -1):
+        if stop is not None and text.endswith(stop[:length]):
+            return text[:-length].rstrip()
+    return text
 
 
 def _is_still(seen: Seen) -> bool:
