@@ -326,6 +326,27 @@ def clip_of(sound: np.ndarray, *, rate_hz: int = 16_000) -> Clip:
     )
 
 
+def test_a_run_may_hear_by_clap_and_not_by_what_has_no_ears(home: Path) -> None:
+    for folder, save, text in (
+        ("clap", fakes.save_clap, ""),
+        ("blip2", fakes.save_blip2, "eva-blip2 does not hear, so it cannot serve as an ear"),
+    ):
+        save(home / folder)
+        name = "eva-blip2" if folder == "blip2" else folder
+        source = EncoderSource(name=name, weights=(str(home / folder),))
+        shape = replace(SHAPE, feature_dim=10)
+        config = VideoLlamaConfig(decoder=str(home / "decoder"), sound=shape, sound_encoder=source)
+        VideoLlama(load_decoder(config.decoder), config).save_pretrained(home / "by")
+        settings = SensesSettings(template=TEMPLATE, sampling=SamplingSpec(num_frames=4))
+        save_senses_settings(home / "by", settings)
+        if text:
+            with pytest.raises(RunError, match=text):
+                load(home / "by")
+        else:
+            answer = load(home / "by").ask(home / "heard.wav", "what ?", max_new_tokens=1)
+            assert (answer.sound_status, answer.encoder) == ("used", "clap")
+
+
 def test_the_beginning_of_a_stop_is_held_back() -> None:
     assert held_back("a ball #", "###") == "a ball" and held_back("a # b", "###") == "a # b"
     assert held_back("a ball", None) == "a ball"
