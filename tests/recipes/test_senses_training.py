@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -10,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.recipes.senses_job import make_data, run_senses_job, staged_recipe
@@ -34,6 +36,8 @@ from textreel.recipes.senses_training import (
     stage_folder,
 )
 from textreel.recipes.video_llama import SENSES_RECIPES, tiny_data, video_llama_2_7b
+from textreel.serve.bridging import save_sound_means
+from textreel.serve.run_files import BridgeSettings
 from textreel.serve.session import load
 from textreel.train.config import TrainConfig
 
@@ -77,6 +81,13 @@ def test_the_run_answers_and_its_recipe_repeats_it(home: Path, tmp_path: Path) -
 
 def test_finished_stages_are_only_read(home: Path) -> None:
     assert run_senses(staged_recipe(home), home / "run") == {}
+    (home / "moved").mkdir()
+    shutil.copytree(home / "run" / "stages", home / "moved" / "stages")
+    moved = staged_recipe(home, bridges={"sound": BridgeSettings(name="mean_shift")})
+    with pytest.raises(StageError, match="moves sounds by their means, which are known for the"):
+        run_senses(moved, home / "moved")
+    save_sound_means(home / "moved", sound=torch.zeros(256), text=torch.ones(256))
+    assert run_senses(moved, home / "moved") == {}
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Texts and pictures that stand for sounds, head starts, and exams for eyes and ears."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -15,7 +16,7 @@ from textreel.models.batch import Features
 from textreel.models.branch_words import BranchToWords
 from textreel.models.decoder import locate
 from textreel.models.encoders import load_encoder
-from textreel.recipes import senses_exam
+from textreel.recipes import senses_exam, senses_means
 from textreel.recipes.find_senses import find_senses_study
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_exam import SensesExam, SensesLook, answer_senses
@@ -132,7 +133,8 @@ def exam(encoder) -> SensesExam:
 
 
 def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> None:
-    monkeypatch.setattr(senses_exam, "MEANS_SCENES", 3)
+    few = partial(senses_means.sound_means, num_scenes=3)
+    monkeypatch.setattr(senses_exam, "sound_means", few)
     assert len(exam.items) == 10
     both = exam.look(learner, SensesLook(name="both"))
     assert [row.question_id for row in both] == [item.id for item in exam.items]
@@ -145,11 +147,9 @@ def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> Non
         replace(ear, sound_scale=20.0),
         replace(ear, ear="pictured"),
         replace(ear, ear="no"),
+        replace(ear, moved=True),
     ):
         assert exam.look(learner, other)[0].probabilities != heard[0].probabilities
-    moved = replace(ear, moved=True)
-    mean = torch.zeros(256)
-    assert exam.look(learner, moved, text_mean=mean)[0].probabilities != heard[0].probabilities
     last = exam._image(SensesLook(name="last", eye="last"))
     features = next(iter(last.values()))
     assert isinstance(features, Features)
@@ -166,12 +166,12 @@ def test_a_study_names_its_arms_and_compares_the_same_questions(exam, learner) -
     rows = exam.look(learner, SensesLook(name="both"))
     report = make_report(
         study,
-        {("text only", "both"): rows, ("text only", "eye"): rows},
+        {("text only", "both, moved"): rows, ("text only", "eye"): rows},
         questions=len(exam.items),
     )
     assert {c.value for c in report.comparisons} == {0.0}
     told = describe_senses(report)
-    assert "text only | both" in told and "macro: +0.000 +- 0.000" in told
+    assert "text only | both, moved" in told and "macro: +0.000 +- 0.000" in told
     assert find_senses_study("other") is None
     found = find_senses_study("video_llama_tiny_study", settings=["per_kind=5"])
     assert found is not None and found.per_kind == 5

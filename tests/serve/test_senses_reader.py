@@ -26,7 +26,7 @@ from textreel.models.encoders import load_encoder
 from textreel.models.imagebind_encoder import load_imagebind_encoder
 from textreel.models.qformer_connector import QFormerConnectorConfig
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
-from textreel.serve.bridging import save_sound_mean
+from textreel.serve.bridging import save_sound_means
 from textreel.serve.errors import (
     EncoderMismatchError,
     NothingToSeeError,
@@ -38,7 +38,7 @@ from textreel.serve.errors import (
 from textreel.serve.run_files import BridgeSettings
 from textreel.serve.senses_files import SensesSettings, load_senses_settings, save_senses_settings
 from textreel.serve.senses_looking import Senses
-from textreel.serve.senses_reader import load_senses_reader
+from textreel.serve.senses_reader import held_back, load_senses_reader
 from textreel.serve.session import Session, load
 
 TOWERS = "embedded:tiny/towers"
@@ -255,7 +255,7 @@ def test_a_run_comes_back_with_all_its_settings(home: Path) -> None:
     make_senses_run(home, "bridged", bridges={"sound": BridgeSettings(name="mean_shift")})
     with pytest.raises(RunError, match="moves sounds by their mean, but has no sound_mean"):
         load(run)
-    save_sound_mean(run, torch.zeros(256))
+    save_sound_means(run, sound=torch.zeros(256), text=torch.ones(256))
     assert load(run).ask(home / "heard.wav", "what ?", max_new_tokens=1).bridge == "mean_shift"
 
 
@@ -301,6 +301,55 @@ def test_the_command_line_says_what_became_of_the_sound(home: Path, capsys) -> N
     assert run_command(["ask", str(home / "run"), str(home / "heard.wav"), "what ?"]) == 0
     said = capsys.readouterr().out
     assert "saw     nothing" in said and "sound   used" in said
+
+
+def test_a_clip_of_another_rate_and_more_channels_is_heard_as_its_mean(session: Session) -> None:
+    seen = session.look(clip_of(wave(3)))
+    louder, softer = wave(3) * 1.5, wave(3) * 0.5
+    stereo = session.look(clip_of(np.concatenate([louder, softer])))
+    assert seen.heard is not None and stereo.heard is not None
+    torch.testing.assert_close(stereo.heard.values, seen.heard.values)
+    faster = session.look(clip_of(np.repeat(wave(3), 2, axis=1), rate_hz=32_000))
+    assert faster.heard is not None and faster.heard.values.shape == seen.heard.values.shape
+    assert faster.heard.times_s.tolist() == pytest.approx(seen.heard.times_s.tolist(), abs=1e-3)
+
+
+def clip_of(sound: np.ndarray, *, rate_hz: int = 16_000) -> Clip:
+    return Clip(
+        frames=np.zeros((2, 3, 16, 16), np.uint8),
+        frame_times_s=np.array([0.0, 1.0]),
+        duration_s=3.0,
+        source="c",
+        sound=sound,
+        sound_rate_hz=rate_hz,
+        sound_status="used",
+    )
+
+
+def test_a_run_may_hear_by_clap_and_not_by_what_has_no_ears(home: Path) -> None:
+    for folder, save, text in (
+        ("clap", fakes.save_clap, ""),
+        ("blip2", fakes.save_blip2, "eva-blip2 does not hear, so it cannot serve as an ear"),
+    ):
+        save(home / folder)
+        name = "eva-blip2" if folder == "blip2" else folder
+        source = EncoderSource(name=name, weights=(str(home / folder),))
+        shape = replace(SHAPE, feature_dim=10)
+        config = VideoLlamaConfig(decoder=str(home / "decoder"), sound=shape, sound_encoder=source)
+        VideoLlama(load_decoder(config.decoder), config).save_pretrained(home / "by")
+        settings = SensesSettings(template=TEMPLATE, sampling=SamplingSpec(num_frames=4))
+        save_senses_settings(home / "by", settings)
+        if text:
+            with pytest.raises(RunError, match=text):
+                load(home / "by")
+        else:
+            answer = load(home / "by").ask(home / "heard.wav", "what ?", max_new_tokens=1)
+            assert (answer.sound_status, answer.encoder) == ("used", "clap")
+
+
+def test_the_beginning_of_a_stop_is_held_back() -> None:
+    assert held_back("a ball #", "###") == "a ball" and held_back("a # b", "###") == "a # b"
+    assert held_back("a ball", None) == "a ball"
 
 
 def test_quiet_clips_are_left_out_and_the_loudest_stays() -> None:

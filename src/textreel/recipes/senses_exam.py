@@ -10,10 +10,7 @@ Frames are drawn in memory; sounds are written as samples and cut as the run cut
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -21,21 +18,16 @@ from textreel.data.prompt import Turn
 from textreel.data.senses_collate import SensesSample
 from textreel.data.senses_prompt import shown_of
 from textreel.evaluate.rows import ChoiceRow
-from textreel.features.dual_sound import DualSoundTower
-from textreel.media.clip import Clip
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
 from textreel.recipes.answering import BATCH_SIZE, ExamItem
 from textreel.recipes.demo_media import exam_items, rendered_features
+from textreel.recipes.senses_means import heard_features, sound_means
 from textreel.recipes.senses_training import SensesLearner
 from textreel.recipes.senses_world import pictured_sounds
 from textreel.synth.world.exam import Exam, draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
-from textreel.synth.world.scene import Scene, draw_scenes
-from textreel.synth.world.sounds import SOUND_RATE_HZ, draw_sound
-
-MEANS_SCENES = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,26 +105,14 @@ class SensesExam:
         }
 
     @cached_property
-    def sound_mean(self) -> Tensor:
-        """Return the mean sound, of scenes of the memory part."""
-        scenes = list(islice(draw_scenes(0, part="memory"), MEANS_SCENES))
-        found = heard_features(scenes, self.encoder, self.clips)
-        return torch.cat([f.values[:, 0].float() for f in found.values()]).mean(0)
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Return the mean sound and the mean text about sounds; see `sound_means`."""
+        return sound_means(self.encoder, self.clips)
 
-    def look(
-        self, learner: SensesLearner, look: SensesLook, *, text_mean: Tensor | None = None
-    ) -> list[ChoiceRow]:
-        """Choose an option for every question of the look's types.
-
-        Args:
-            learner: the model.
-            look: what it is shown.
-            text_mean: of the texts that its sound branch was aligned on; for `moved`.
-        """
+    def look(self, learner: SensesLearner, look: SensesLook) -> list[ChoiceRow]:
+        """Choose an option for every question of the look's types."""
         items = [item for item in self.items if item.question.kind in look.kinds]
-        image = self._image(look)
-        sound = self._sound(look, text_mean)
-        return answer_senses(learner, items, image, sound)
+        return answer_senses(learner, items, self._image(look), self._sound(look))
 
     def _image(self, look: SensesLook) -> Mapping[str, Features]:
         if look.eye == "no":
@@ -142,12 +122,13 @@ class SensesExam:
             return shown
         return {id: _repeated(f, look.eye) for id, f in shown.items()}
 
-    def _sound(self, look: SensesLook, text_mean: Tensor | None) -> Mapping[str, Features]:
+    def _sound(self, look: SensesLook) -> Mapping[str, Features]:
         if look.ear == "no":
             return {}
         shown = self.pictured if look.ear == "pictured" else self.heard
-        if look.moved and text_mean is not None:
-            shift = text_mean - self.sound_mean
+        if look.moved:
+            sound, text = self.means
+            shift = text - sound
             shown = {id: _moved(f, shift) for id, f in shown.items()}
         scale = look.sound_scale
         return {id: replace(f, values=f.values * scale) for id, f in shown.items()}
@@ -162,35 +143,6 @@ def _repeated(features: Features, how: str) -> Features:
 def _moved(features: Features, shift: Tensor) -> Features:
     moved = normalize(features.values.float() + shift, dim=-1)
     return replace(features, values=moved.half())
-
-
-def heard_features(
-    scenes: Sequence[Scene], encoder: DualEncoder, clips: SoundClipSpec
-) -> dict[str, Features]:
-    """Write and encode the sounds of scenes; no entry for a scene without any."""
-    tower = DualSoundTower(encoder, clips=clips)
-    found = {}
-    for scene in scenes:
-        if not scene.sounds:
-            continue
-        clip = Clip(
-            frames=np.empty((0, 3, 0, 0), dtype=np.uint8),
-            frame_times_s=np.empty(0),
-            duration_s=scene.duration_s,
-            source=f"scene {scene.id}",
-            sound=draw_sound(scene, np.random.default_rng(int(scene.id, 16))),
-            sound_rate_hz=SOUND_RATE_HZ,
-            sound_status="used",
-        )
-        inputs, times_s = tower.prepare(clip, start_s=0.0)
-        found[scene.id] = Features(
-            values=tower.encode(inputs).half()[:, None],
-            times_s=torch.tensor(times_s, dtype=torch.float64),
-            modality="sound",
-            encoder=tower.name,
-            revision=tower.revision,
-        )
-    return found
 
 
 def answer_senses(

@@ -29,8 +29,10 @@ from textreel.models.video_llama_checkpoint import Branch
 from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
 from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
-from textreel.recipes.senses_recipe import EncoderChoice, SensesRecipe, SensesStage
+from textreel.recipes.senses_means import sound_means
+from textreel.recipes.senses_recipe import WORLD, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_words import image_samples, sound_samples, words_data
+from textreel.serve.bridging import SOUND_MEANS_FILE, save_sound_means
 from textreel.serve.senses_files import SensesSettings, save_senses_settings
 from textreel.train.config import TrainConfig
 from textreel.train.contracts import Progress
@@ -111,7 +113,22 @@ def run_senses(
         learner.model.save_pretrained(folder)
     if all((stage_folder(out, recipe, name) / DONE).is_file() for name in names):
         save_senses_run(out, learner.model, recipe)
+        _save_means(out, recipe, sources)
     return results
+
+
+def _save_means(out: Path, recipe: SensesRecipe, sources: Sources) -> None:
+    """Write the means that a mean shift of sounds moves by; of the world's, for its own recipes."""
+    bridge = recipe.bridges.get("sound")
+    if bridge is None or bridge.name != "mean_shift" or (out / SOUND_MEANS_FILE).is_file():
+        return
+    if any(source.corpus != WORLD for source in recipe.data.values()):
+        raise StageError(
+            f"{out} moves sounds by their means, which are known for the world only",
+            hint="measure them (serve.bridging.save_sound_means), and call this again",
+        )
+    sound, text = sound_means(sources.encoder("sound"), recipe.clips)
+    save_sound_means(out, sound=sound, text=text)
 
 
 def stage_folder(out: Path, recipe: SensesRecipe, name: str) -> Path:

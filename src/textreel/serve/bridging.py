@@ -31,8 +31,8 @@ def make_bridge(
         run: the folder with `memory.safetensors`.
         checked: whether the memory must be of the encoder's revision; not where a converted run
             does not know its own.
-        sense: `image` or `sound`: whose features pass it. The means of sounds lie in the run's
-            `sound_mean.safetensors`, for encoders store those of pictures and texts only.
+        sense: `image` or `sound`: whose features pass it. The means of sounds and of texts about
+            them lie in the run, for encoders store those of pictures and captions only.
 
     Raises:
         RunError: the memory or the statistics that it needs are not there.
@@ -49,9 +49,10 @@ def make_bridge(
             )
         found = load_memory(path, revision=encoder.revision if checked else None)
         return memory_bridge(found, settings)
+    if sense == "sound" and settings.name == "mean_shift":
+        sound, text = load_sound_means(run)
+        return bridges.MeanShift(picture_mean=sound, text_mean=text)
     statistics = _statistics(encoder, run)
-    if sense == "sound":
-        return bridges.MeanShift(picture_mean=load_sound_mean(run), text_mean=statistics.text_mean)
     if settings.name == "centre":
         return bridges.Centre(statistics.image_mean)
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
@@ -77,27 +78,29 @@ def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Pat
     return bridges.Centre(_statistics(encoder, run).text_mean)
 
 
-SOUND_MEAN_FILE = "sound_mean.safetensors"
+SOUND_MEANS_FILE = "sound_means.safetensors"
 
 
-def save_sound_mean(run: Path, mean: Tensor) -> None:
-    """Write the mean of a sound tower's unit vectors into a run's folder."""
-    write_atomic(run / SOUND_MEAN_FILE, save({"sound_mean": mean.float().contiguous()}))
+def save_sound_means(run: Path, *, sound: Tensor, text: Tensor) -> None:
+    """Write the means of unit vectors of sounds, and of texts about sounds, into a run's folder."""
+    means = {"sound_mean": sound.float().contiguous(), "text_mean": text.float().contiguous()}
+    write_atomic(run / SOUND_MEANS_FILE, save(means))
 
 
-def load_sound_mean(run: Path) -> Tensor:
-    """Read what `save_sound_mean` wrote.
+def load_sound_means(run: Path) -> tuple[Tensor, Tensor]:
+    """Read what `save_sound_means` wrote: the mean sound, and the mean text about sounds.
 
     Raises:
         RunError: it is not there.
     """
-    path = run / SOUND_MEAN_FILE
+    path = run / SOUND_MEANS_FILE
     if not path.is_file():
         raise RunError(
-            f"{run} moves sounds by their mean, but has no {SOUND_MEAN_FILE}",
+            f"{run} moves sounds by their mean, but has no {SOUND_MEANS_FILE}",
             hint="Copy the file with the run, or make the run again with its recipe.",
         )
-    return load_file(path)["sound_mean"]
+    found = load_file(path)
+    return found["sound_mean"], found["text_mean"]
 
 
 def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:

@@ -9,6 +9,7 @@ what became of the sound: used, absent, silent, undecodable, or unused by a run 
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from textreel.data.textual_video import TextualVideo
@@ -17,6 +18,7 @@ from textreel.features.towers import ClipTower, SoundTower
 from textreel.media.clip import Clip
 from textreel.media.decode import decode_clip
 from textreel.media.errors import TooShortError
+from textreel.media.resample import resample
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
@@ -89,7 +91,7 @@ def _perceive(clip: Clip, senses: Senses, *, name: str, start_s: float = 0.0) ->
         status = "unused"
     elif senses.ear is not None and clip.sound is not None and status == "used":
         try:
-            prepared, times_s = senses.ear.prepare(clip, start_s=start_s)
+            prepared, times_s = senses.ear.prepare(_as_heard(clip, senses.ear), start_s=start_s)
             heard = _features(senses.ear.encode(prepared), times_s, senses.ear)
         except TooShortError as error:
             status, notes = "undecodable", (error.cause,)
@@ -114,6 +116,17 @@ def _perceive(clip: Clip, senses: Senses, *, name: str, start_s: float = 0.0) ->
         frame_times_s=() if features is None else tuple(clip.frame_times_s.tolist()),
         heard_times_s=() if heard is None else tuple(heard.times_s.tolist()),
     )
+
+
+def _as_heard(clip: Clip, ear: SoundTower) -> Clip:
+    """Return a clip with its sound at the rate, and in as many channels, as the ear takes."""
+    sound, rate_hz = clip.sound, clip.sound_rate_hz
+    assert sound is not None and rate_hz is not None
+    if ear.sound == "mono" and len(sound) > 1:
+        sound = sound.mean(axis=0, keepdims=True, dtype=np.float32)
+    if rate_hz != ear.sound_rate_hz:
+        sound = resample(sound, rate_hz, ear.sound_rate_hz)
+    return replace(clip, sound=sound, sound_rate_hz=ear.sound_rate_hz)
 
 
 def _features(rows: torch.Tensor, times_s: list[float], tower: ClipTower) -> Features:

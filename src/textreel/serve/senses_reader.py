@@ -13,7 +13,13 @@ from textreel.data.prompt import Turn
 from textreel.data.senses_collate import SensesCollator, SensesSample
 from textreel.data.senses_prompt import shown_of
 from textreel.features.dual_sound import DualSoundTower
-from textreel.features.towers import ClipTower, ImageBindTower, PictureTower, SoundTower
+from textreel.features.towers import (
+    ClipTower,
+    ImageBindTower,
+    PictureTower,
+    SoundTower,
+    WindowTower,
+)
 from textreel.models.answer import Answer
 from textreel.models.bridges import Identity
 from textreel.models.decoder import locate, max_positions
@@ -27,6 +33,7 @@ from textreel.models.imagebind_encoder import SCALED_SUFFIX, ImageBindEncoder
 from textreel.models.open_encoder import Encoder, open_encoder
 from textreel.models.scoring import OptionScores
 from textreel.models.senses_batch import SensesBatch
+from textreel.models.sound_text import SoundTextEncoder
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_row import TrackRow
@@ -161,7 +168,7 @@ class SensesReader:
             text = self.tokenizer.decode(ids, skip_special_tokens=False)
             if stop and stop in text:
                 break
-            if whole_text(said := self._text(ids, stop)):
+            if whole_text(said := held_back(self._text(ids, stop), stop)):
                 yield said
         yield self._text(ids, stop)
 
@@ -251,6 +258,18 @@ class SensesReader:
         return "; ".join(notes)
 
 
+def held_back(text: str, stop: str | None) -> str:
+    """Return a text that grows without what may turn out to be the beginning of its stop.
+
+    >>> held_back("a ball ##", "###")
+    'a ball'
+    """
+    for length in range(len(stop or "") - 1, 0, -1):
+        if stop is not None and text.endswith(stop[:length]):
+            return text[:-length].rstrip()
+    return text
+
+
 def _is_still(seen: Seen) -> bool:
     """Return whether a single picture was looked at, as a picture file shows it."""
     clip = seen.clip
@@ -318,6 +337,8 @@ def _open_senses(
         hearing = encoder_of(config.sound_encoder, "sound")
         if isinstance(hearing, ImageBindEncoder):
             ear = ImageBindTower(hearing, clips=settings.clips)
+        elif isinstance(hearing, SoundTextEncoder):
+            ear = WindowTower(hearing)
         elif isinstance(hearing, DualEncoder):
             ear = DualSoundTower(hearing, clips=settings.clips)
             reads = reads or hearing
