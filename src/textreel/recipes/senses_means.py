@@ -4,7 +4,7 @@ The mean sound and the mean text about sounds, of scenes of the memory part that
 nothing, move sounds to where the sound branch was aligned (mean shift; `models.bridges`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from random import Random
 
@@ -68,8 +68,8 @@ def sound_means(
     heard = heard_features(scenes, encoder, clips)
     told = [text for s in scenes if (text := sound_text(s, clips, Random(s.id))) is not None]
     texts = encode_textual_videos(told, encoder, mode="caption", window=len(told))
-    sound, text = (
-        torch.cat([f.values[:, 0].float() for f in found]).mean(0)
-        for found in (heard.values(), [f for _, f in texts])
-    )
-    return sound, text
+    return _mean(heard.values()), _mean(features for _, features in texts)
+
+
+def _mean(found: Iterable[Features]) -> Tensor:
+    return torch.cat([features.values[:, 0].float() for features in found]).mean(0)
