@@ -83,4 +83,4 @@ def test_nothing_to_compare_is_refused() -> None:
 
 
 def test_every_bench_is_named() -> None:
-    assert list(BENCHES) == "train scoring decode encode pages talk textvid bridge".split()
+    assert list(BENCHES) == "train scoring decode seek encode pages talk textvid bridge".split()
