@@ -70,9 +70,11 @@ def describe(answer: "Answer") -> str:
         bar = "#" * round(BAR_COLUMNS * probability)
         lines.append(f"  {option:<{width}}  {probability:6.1%}  {bar}".rstrip())
     times = " ".join(f"{time_s:.2f}" for time_s in answer.frame_times_s)
-    heard = answer.sound_status == "used"
-    looked = f"{len(answer.frame_times_s)} {'pieces of sound' if heard else 'frames'}, at {times} s"
-    lines.append(f"{'heard  ' if heard else 'saw    '} {looked}")
+    count = len(answer.frame_times_s)
+    if answer.sound_status == "used" and answer.frames is None:  # by an encoder that only hears
+        lines.append(f"heard   {count} pieces of sound, at {times} s")
+    else:
+        lines.append(f"saw     {count} frames, at {times} s")
     lines.append(f"sound   {answer.sound_status}")
     lines.append(f"through {answer.encoder}, bridge {answer.bridge}")
     return "\n".join(lines + ([f"note    {answer.note}"] if answer.note else []))

@@ -152,7 +152,8 @@ class Talk:
         seen, reader = self.talk.seen, self.session.reader
         times = " ".join(f"{time_s:.2f}" for time_s in seen.frame_times_s)
         of_all = "" if reader.limit is None else f" of {reader.limit:,}"
-        what = "pieces of sound" if seen.sound_status == "used" else "frames"
+        heard = seen.features is not None and seen.features.modality == "sound"
+        what = "pieces of sound" if heard else "frames"
         say(f"{seen.source}: {len(seen.frame_times_s)} {what}, at {times} s")
         say(f"sound {seen.sound_status}; {reader.num_tokens(seen):,}{of_all} tokens")
         self._tell(seen.notes)
