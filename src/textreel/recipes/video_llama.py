@@ -180,17 +180,6 @@ def video_llama_tiny_textonly() -> SensesRecipe:
     and no sound is used. The picture branch has five queries a frame: a column for each shape, and
     the full stop that the tiny decoder expects.
     """
-    start = TrainConfig(
-        steps=700,
-        batch_size=32,
-        lr=1e-2,
-        warmup=30,
-        weight_decay=0.02,
-        checkpoint_every=100,
-        optimizer="muon",
-        muon_lr=0.1,
-        threads=1,
-    )
     return SensesRecipe(
         name="video_llama_tiny_textonly",
         decoder="embedded:tiny/decoder",
@@ -206,35 +195,48 @@ def video_llama_tiny_textonly() -> SensesRecipe:
         bridges={"sound": BridgeSettings(name="mean_shift")},
         remembers=False,
         knows=KNOWS,
-        stages={
-            "head-start": SensesStage(
-                task="words",
-                trains=("image", "sound"),
-                reads="both",
-                mix={"both": 1.0},
-                train=start,
-            ),
-            "joint": SensesStage(
-                task="instructions",
-                trains=("image", "sound", "adapter"),
-                reads="both",
-                mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
-                train=TrainConfig(
-                    steps=60,
-                    batch_size=32,
-                    accumulate=2,
-                    lr=3e-3,
-                    warmup=10,
-                    weight_decay=0.02,
-                    checkpoint_every=10,
-                    threads=1,
-                    precision="bf16",
-                    attention="eager",
-                ),
-            ),
-        },
+        stages=tiny_stages(),
         data=tiny_data("text"),
     )
+
+
+def tiny_stages() -> dict[str, SensesStage]:
+    """Return the head start of both branches, and the stage in which they learn together."""
+    start = TrainConfig(
+        steps=700,
+        batch_size=32,
+        lr=1e-2,
+        warmup=30,
+        weight_decay=0.02,
+        checkpoint_every=100,
+        optimizer="muon",
+        muon_lr=0.1,
+        threads=1,
+    )
+    joint = TrainConfig(
+        steps=60,
+        batch_size=32,
+        accumulate=2,
+        lr=3e-3,
+        warmup=10,
+        weight_decay=0.02,
+        checkpoint_every=10,
+        threads=1,
+        precision="bf16",
+        attention="eager",
+    )
+    return {
+        "head-start": SensesStage(
+            task="words", trains=("image", "sound"), reads="both", mix={"both": 1.0}, train=start
+        ),
+        "joint": SensesStage(
+            task="instructions",
+            trains=("image", "sound", "adapter"),
+            reads="both",
+            mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
+            train=joint,
+        ),
+    }
 
 
 def tiny_data(shows: str, *, videos: int = 2000) -> dict[str, DataSource]:
