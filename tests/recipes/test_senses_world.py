@@ -34,6 +34,7 @@ from textreel.recipes.senses_training import build_senses
 from textreel.recipes.senses_words import (
     blurred_track,
     image_samples,
+    mixed_frames,
     sound_samples,
     words_data,
 )
@@ -111,6 +112,20 @@ def test_a_head_start_says_objects_in_columns_and_sounds_in_order(
     assert heard[0].lines[-1] == "nothing" or len(data.sound[heard[0].id].values) == 8
     with pytest.raises(RecipeError, match="a head start of 12 queries for 8 frames"):
         image_samples(data, queries=12)
+    mixed = mixed_frames(seen, seed=1)
+    assert sorted(line for s in mixed for line in s.lines) == sorted(
+        line for s in seen for line in s.lines
+    )
+    told = {
+        tuple(f.tolist()): s.lines[5 * i : 5 * i + 5]
+        for s in seen
+        for i, f in enumerate(s.features.values[:, 0])
+    }
+    one = mixed[0]
+    assert all(
+        told[tuple(f.tolist())] == one.lines[5 * i : 5 * i + 5]
+        for i, f in enumerate(one.features.values[:, 0])
+    ), "a frame keeps its lines"
     table = learner.model.decoder.get_input_embeddings().weight.detach().float()
     batches, spread = words_data(
         heard, learner.collator.tokenizer, table, noise=0.01, batch_size=4, seed=0

@@ -66,7 +66,7 @@ def sound_means(
     """
     scenes = list(islice(draw_scenes(0, part="memory"), num_scenes))
     heard = heard_features(scenes, encoder, clips)
-    told = [text for s in scenes if (text := sound_text(s, clips, Random(s.id))) is not None]
+    told = [one for s in scenes if (one := sound_text(s, clips, Random(s.id))) is not None]
     texts = encode_textual_videos(told, encoder, mode="caption", window=len(told))
     return _mean(heard.values()), _mean(features for _, features in texts)
 

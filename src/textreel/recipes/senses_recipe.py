@@ -80,6 +80,7 @@ class SensesStage:
         mix: name of a data source to its sampling ratio; one source is drawn for every batch.
         train: how long and how fast.
         max_caption_tokens: longest caption, its end included.
+        mixed: for `words`: deal the frames of all videos out anew (`senses_words.mixed_frames`).
     """
 
     task: Task
@@ -88,6 +89,7 @@ class SensesStage:
     mix: Mapping[str, float]
     train: TrainConfig
     max_caption_tokens: int = 32
+    mixed: bool = False
 
     def __post_init__(self) -> None:
         if not self.trains or (unknown := [p for p in self.trains if p not in STAGE_PARTS]):
@@ -95,6 +97,8 @@ class SensesStage:
             raise RecipeError(
                 f"a stage cannot train {named}", hint=f"name some of {', '.join(STAGE_PARTS)}"
             )
+        if self.mixed and self.task != "words":
+            raise RecipeError(f"mixed has no effect on a stage of {self.task}")
         if not self.mix or min(self.mix.values()) <= 0:
             raise RecipeError(
                 f"mix={dict(self.mix)}: a stage needs data, each with a sampling ratio above 0"

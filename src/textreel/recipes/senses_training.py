@@ -31,7 +31,12 @@ from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
 from textreel.recipes.senses_means import sound_means
 from textreel.recipes.senses_recipe import WORLD, EncoderChoice, SensesRecipe, SensesStage
-from textreel.recipes.senses_words import image_samples, sound_samples, words_data
+from textreel.recipes.senses_words import (
+    image_samples,
+    mixed_frames,
+    sound_samples,
+    words_data,
+)
 from textreel.serve.bridging import SOUND_MEANS_FILE, save_sound_means
 from textreel.serve.senses_files import SensesSettings, save_senses_settings
 from textreel.train.config import TrainConfig
@@ -182,8 +187,11 @@ class _Stage:
         for branch in _branches(self.stage.trains):
             connector = model.branch(branch)
             made = image_samples if branch == "image" else sound_samples
+            samples = made(world, queries=connector.config.queries)
+            if self.stage.mixed and branch == "image":
+                samples = mixed_frames(samples, seed=self.recipe.seed)
             data, spread = words_data(
-                made(world, queries=connector.config.queries),
+                samples,
                 self.sources.collator.tokenizer,
                 table.detach().float(),
                 noise=self.recipe.noise,

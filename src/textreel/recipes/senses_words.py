@@ -10,6 +10,7 @@ or of pictures, whichever the stage shows. Not in the paper.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 import torch
 from torch import Tensor
@@ -58,6 +59,29 @@ def image_samples(data: WorldData, *, queries: int) -> list[WordsSample]:
         told = [line for row in own for line in (*row, FRAME_END)]
         samples.append(WordsSample(video.id, data.image[video.id], tuple(told)))
     return samples
+
+
+def mixed_frames(samples: Sequence[WordsSample], *, seed: int) -> list[WordsSample]:
+    """Deal the frames of all videos out anew, so that a sample's frames come from many videos.
+
+    Most of a video stays as it is from frame to frame, so a branch that reads the mean of its
+    frames says nearly everything right, and stays there. Of unrelated frames the mean says nothing.
+
+    Args:
+        samples: all of the same number of frames, with as many lines for each.
+        seed: of the deal.
+    """
+    frames = len(samples[0].features.values)
+    lines = len(samples[0].lines) // frames
+    places = [(number, frame) for number in range(len(samples)) for frame in range(frames)]
+    Random(f"frames-{seed}").shuffle(places)
+    mixed = []
+    for number, one in enumerate(samples):
+        dealt = places[number * frames : (number + 1) * frames]
+        values = torch.stack([samples[i].features.values[f] for i, f in dealt])
+        told = [line for i, f in dealt for line in samples[i].lines[f * lines : (f + 1) * lines]]
+        mixed.append(WordsSample(one.id, replace(one.features, values=values), tuple(told)))
+    return mixed
 
 
 def sound_samples(data: WorldData, *, queries: int) -> list[WordsSample]:

@@ -40,7 +40,6 @@ from textreel.models.adapters import LoraSettings
 from textreel.models.qformer_connector import PUBLISHED_SOUND, QFormerConnectorConfig
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.topa import EVERY_LINEAR, KNOWS
-from textreel.serve.run_files import BridgeSettings
 from textreel.train.config import TrainConfig
 
 STAGE_1 = {"webvid": 100.0, "cc595k": 24.0}
@@ -179,6 +178,9 @@ def video_llama_tiny_textonly() -> SensesRecipe:
     Captions of frames stand for pictures, captions of what is heard for sounds; no clip, no picture
     and no sound is used. The picture branch has five queries a frame: a column for each shape, and
     the full stop that the tiny decoder expects.
+
+    Measured after the stage `head-start` alone: a sound is named in 80% of the questions (chance
+    25%); what needs time is not learned yet. The stage `joint` has no result so far (docs/LOG.md).
     """
     return SensesRecipe(
         name="video_llama_tiny_textonly",
@@ -192,7 +194,6 @@ def video_llama_tiny_textonly() -> SensesRecipe:
         clips=SoundClipSpec(num_clips=8, rule="imagebind"),
         lora=LoraSettings(rank=16, alpha=32.0, targets=EVERY_LINEAR),
         noise=0.005,
-        bridges={"sound": BridgeSettings(name="mean_shift")},
         remembers=False,
         knows=KNOWS,
         stages=tiny_stages(),
