@@ -13,6 +13,7 @@ from textreel.recipes.recipe import (
     with_settings,
     world_count,
 )
+from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.recipes.topa import RECIPES, topa_tiny
 from textreel.recipes.training import find_recipe
 
@@ -142,7 +143,8 @@ def test_a_recipe_is_found_by_name_or_as_a_file(tmp_path: Path) -> None:
 def test_no_such_recipe_names_those_there_are() -> None:
     with pytest.raises(RecipeError, match="there is no recipe 'topa_tony'") as caught:
         find_recipe("topa_tony")
-    assert caught.value.hint == f"one of {', '.join(RECIPES)}, or the recipe.json of a run"
+    known = ", ".join([*RECIPES, *FRAME_RECIPES])
+    assert caught.value.hint == f"one of {known}, or the recipe.json of a run"
 
 
 @pytest.mark.parametrize("content", [b"{half", b"\xff\xfe"])
