@@ -58,7 +58,7 @@ MEMORY_CHOICES = tuple(
         ),
     )
 )
-"""What the memory's options in `BRIDGES` were chosen from, by `ablations`' wide gap."""
+"""What to choose a memory's options from, across `ablations`' wide gap; nothing is chosen yet."""
 
 
 def efficiency(study: Study) -> list[Cell]:
