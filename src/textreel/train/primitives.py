@@ -1,8 +1,8 @@
 """How many prepared operations oneDNN keeps in memory.
 
 torch computes bfloat16 products on CPUs with oneDNN, which prepares an operation for every shape it
-meets and keeps the last 1,024. Rows of many lengths make many shapes: gigabytes in a long training,
-and no time saved (docs/LOG.md).
+meets and keeps the last 1,024. Rows of many lengths make many shapes: hundreds of megabytes and
+more, and no time saved (docs/LOG.md).
 """
 
 import os
