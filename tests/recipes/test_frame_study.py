@@ -75,6 +75,8 @@ def test_settings_reach_the_base_and_the_recipe() -> None:
     study = find_frame_study("t2vid_tiny", settings=["base=there", "recipe.train.steps=77"])
     assert (study.base, study.recipe.model, study.recipe.train.steps) == ("there", "there", 77)
     assert find_frame_study("topa_tiny") is None
+    with pytest.raises(RecipeError, match=r"recipe\.model='x' has no effect on a study"):
+        find_frame_study("t2vid_tiny", settings=["recipe.model=x"])
     with pytest.raises(RecipeError, match=r"FrameStudy: seeds=\[1, 1\] must be different"):
         toy(seeds=(1, 1))
     with pytest.raises(RecipeError, match="its recipe must train on clips of the world"):

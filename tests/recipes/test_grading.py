@@ -30,7 +30,8 @@ LINES = [
 
 
 def write(path: Path, lines: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in lines))
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -67,3 +68,15 @@ def test_lines_without_a_type_and_equal_lines(tmp_path: Path) -> None:
 def test_a_file_without_right_answers_has_no_grade(tmp_path: Path) -> None:
     assert grade(write(tmp_path / "out.jsonl", LINES[5:]), system="it") is None
     assert list(choice_rows([])) == []
+
+
+def test_a_line_separator_within_an_answer_ends_no_line(tmp_path: Path) -> None:
+    odd = line("a.mp4", 0, 0, note="one\u2028two\u0085three")
+    assert graded(tmp_path / "out.jsonl", [odd]).scores.overall.value == 1.0
+
+
+def test_a_refused_line_of_one_option_is_not_graded(tmp_path: Path) -> None:
+    one = {"video": "a.mp4", "question": "which ?", "options": ["x"], "answer": "x"}
+    refused = one | {"error": {"type": "OptionsError"}}
+    found = graded(tmp_path / "out.jsonl", [line("a.mp4", 0, 0), refused])
+    assert (found.scores.overall.n, found.ungraded) == (1, 1)

@@ -58,3 +58,8 @@ def test_every_recipe_of_real_size_can_be_planned_anywhere() -> None:
     plan = plan_training(RECIPES["topa_modern"]())
     assert plan.decoder_parameters == 4_022_468_096  # its card says 4.0 billion
     assert plan.trained_parameters == 36 * (50 * 2560 + 2 * 32) + (PROJECTOR + SLOTS) * 2560
+
+
+def test_a_recipe_of_another_kind_has_no_plan(capsys) -> None:
+    assert run(["plan", "t2vid_idefics3"]) == 2
+    assert "t2vid_idefics3 is no alignment on textual videos" in capsys.readouterr().err

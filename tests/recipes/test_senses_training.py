@@ -35,6 +35,7 @@ from textreel.recipes.senses_training import (
     run_senses,
     stage_folder,
 )
+from textreel.recipes.senses_words import image_samples
 from textreel.recipes.video_llama import SENSES_RECIPES, tiny_data, video_llama_2_7b
 from textreel.serve.bridging import save_sound_means
 from textreel.serve.run_files import BridgeSettings
@@ -173,6 +174,9 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
     refused("draws from 'laion', which is not in the recipe's data", stages={"a": mixed})
     deaf = {"sound": None, "sound_encoder": None}
     refused("stage al1 reads sound, which the recipe does not have", **deaf)
+    refused("bridges: the recipe has no sense 'sounds'", bridges={"sounds": BridgeSettings()})
+    centre = {"sound": BridgeSettings(name="centre")}
+    refused("bridges.sound: a run of two senses crosses no centre", bridges=centre)
     with pytest.raises(RecipeError, match="a stage cannot train decoder"):
         SensesStage(task="captions", trains=("decoder",), reads="image", mix={"a": 1}, train=train)
     with pytest.raises(RecipeError, match="a stage needs data, each with a sampling ratio"):
@@ -190,6 +194,9 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
     world = {"w": DataSource(corpus="world", path="2")}
     with pytest.raises(RecipeError, match="a head start fits branches to words; it cannot"):
         run_senses(replace(recipe, stages={"a": words}, data=world), home / "words")
+    two = replace(words, trains=("image",), mix={"w": 1.0, "webvid": 1.0})
+    with pytest.raises(RecipeError, match="a head start reads one source of world or textual, not"):
+        run_senses(replace(recipe, stages={"a": two}, data={**recipe.data, **world}), home / "two")
     captions = replace(adapter, trains=("image",), mix={"w": 1.0})
     with pytest.raises(RecipeError, match="asks questions about both, which a stage of captions"):
         run_senses(replace(recipe, stages={"a": captions}, data=world), home / "captions")
@@ -207,7 +214,7 @@ def named(name: str) -> object:
     return type("Encoder", (), {"name": name, "revision": name})()
 
 
-def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path) -> None:
+def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path, caplog) -> None:
     frame = TextualFrame(caption="red circle , black ground")
     asked = TextualQuestion(question="what ?", options=("red", "blue"), answer=0, kind="colour")
     videos = [
@@ -230,6 +237,12 @@ def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path) -> Non
     assert batch.ids == ("a",), "only videos that are heard"
     assert batch.image is not None and batch.image.features.shape[1] == 8, "thinned"
     assert batch.sound is not None and batch.sound.features.shape[1] == 1
+    assert "1 of 2 textual videos have no caption of their sound" in caplog.text
+    read = sources.world("t")
+    assert [len(video.frames) for video in read.videos] == [8], "the frames that are read"
+    odd = replace(read, videos=(*read.videos, replace(read.videos[0], frames=(frame,))))
+    with pytest.raises(RecipeError, match="1 of 2 have more or fewer"):
+        image_samples(odd, queries=16)
     other = replace(recipe, data={"t": replace(both, sounds=str(home / "videos2.jsonl"))})
     sources = Sources(other, sources.collator, home / "texts2", revisions={})
     with pytest.raises(RecipeError, match="there is no file of textual videos"):

@@ -35,11 +35,12 @@ from textreel.serve.errors import (
     StoryError,
     TooManyFramesError,
 )
+from textreel.serve.looking import Seen
 from textreel.serve.run_files import BridgeSettings
 from textreel.serve.senses_files import SensesSettings, load_senses_settings, save_senses_settings
 from textreel.serve.senses_looking import Senses
 from textreel.serve.senses_reader import held_back, load_senses_reader
-from textreel.serve.session import Session, load
+from textreel.serve.session import Session, _identity, _light, load
 
 TOWERS = "embedded:tiny/towers"
 WORDS = PromptTemplate(
@@ -206,6 +207,22 @@ def test_many_answers_are_those_of_single_questions(session: Session, home: Path
     for one, answer in zip(asked, many, strict=True):
         alone = session.ask(one.video, one.question, options=one.options, max_new_tokens=4)
         assert (answer.text, answer.sound_status) == (alone.text, alone.sound_status)
+
+
+def test_two_sounds_looked_at_are_told_apart(session: Session, home: Path) -> None:
+    one, other = session.look(home / "heard.wav"), session.look(home / "heard.wav")
+    assert one.features is None and one.pictures is None
+    assert _identity(one) != _identity(other) and _identity(one) == _identity(one)
+
+
+def test_a_single_picture_keeps_its_pixels_among_many_questions() -> None:
+    frames = np.zeros((2, 3, 8, 8), np.uint8)
+    clip = Clip(frames=frames, frame_times_s=np.arange(2.0), duration_s=2.0, source="s")
+    single = replace(clip, frames=frames[:1], frame_times_s=np.zeros(1))
+    seen = Seen(source="s", clip=clip)
+    assert _light(seen).clip is None
+    still = replace(seen, clip=single)
+    assert _light(still) is still
 
 
 def test_a_conversation_goes_on_and_a_story_is_read(session: Session, home: Path) -> None:

@@ -42,7 +42,7 @@ def chat(
         bool | None,
         typer.Option(
             "--remember/--forget",
-            help="Show the model earlier turns; image-LLMs yes, runs no, unless said.",
+            help="Show the model earlier turns; unless said, as it was trained.",
         ),
     ] = None,
     max_new_tokens: MaxNewTokens = 128,

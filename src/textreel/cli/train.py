@@ -146,7 +146,8 @@ def _train_senses(
         for name, result in results.items()
     ]
     told = {"ok": True, "out": str(out), "stages": {n: asdict(r) for n, r in results.items()}}
-    text = "\n".join([*lines, f"-> {out}"]) if lines else f"{out} is finished already"
+    done = f"stage {stage} of {out}" if stage else str(out)
+    text = "\n".join([*lines, f"-> {out}"]) if lines else f"{done} is finished already"
     emit(told, as_json=as_json, text=text)
 
 

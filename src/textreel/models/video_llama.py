@@ -130,6 +130,9 @@ class VideoLlama(nn.Module):
         """Switch the branches that learn to training; what is frozen keeps no dropout."""
         super().train(mode)
         self.decoder.eval()
+        for module in self.decoder.modules():
+            if isinstance(dropout := getattr(module, "lora_dropout", None), nn.Module):
+                dropout.train(mode and any(p.requires_grad for p in module.parameters()))
         for branch in self.branches.values():
             if not any(p.requires_grad for p in branch.parameters()):
                 branch.eval()

@@ -18,7 +18,7 @@ from textreel.data.record_files import read_records
 from textreel.data.sequence_length import SequenceLengths
 from textreel.data.templates import FRAME_TEMPLATES
 from textreel.media.errors import MediaError
-from textreel.media.sampling import SamplingSpec
+from textreel.media.sampling import SamplingError, SamplingSpec
 from textreel.models.image_mllm.loading import ImageLLM
 from textreel.recipes.frame_recipe import FrameRecipe
 from textreel.recipes.frame_world import world_records
@@ -30,7 +30,7 @@ from textreel.train.frame_records import FrameSource, describe_shown
 Show = Callable[[str, int, int, str], None]
 LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
 UNLIMITED = 1 << 30
-BAD_RECORDS = (MediaError, PromptError, LayoutError, TextError)
+BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 """What can be wrong with one record; anything else ends the job."""
 
 

@@ -46,7 +46,8 @@ def grade(answers: Path, *, system: str) -> Grade | None:
     Raises:
         LineError: an answer is none of its line's options.
     """
-    lines = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    text = answers.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.split("\n") if line]  # U+2028 ends no line
     rows = list(choice_rows(lines))
     if not rows:
         return None
@@ -59,7 +60,7 @@ def choice_rows(lines: Iterable[dict[str, Any]]) -> Iterable[ChoiceRow]:
         name = str(line.get("id", f"line {number}"))
         error = line.get("error", {}).get("type") == "LineError"
         right = None if error else right_option(line, where=name)
-        if right is None:
+        if right is None or len(line["options"]) < 2:  # no choice: it was refused
             continue
         said = line.get("prediction", {})
         yield ChoiceRow(

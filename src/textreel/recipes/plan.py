@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from textreel.models.decoder import locate
 from textreel.models.decoder_sizes import sized_decoder
-from textreel.models.encoders import load_encoder
 from textreel.models.track_lm import TrackLM
-from textreel.recipes.prepare import model_config
+from textreel.recipes.prepare import model_config, open_encoder
 from textreel.recipes.recipe import AlignRecipe, is_world, world_count
 
 KNOWN_WIDTHS = {"openai/clip-vit-large-patch14": 768}
@@ -69,7 +67,7 @@ def plan_training(recipe: AlignRecipe) -> TrainingPlan:
     """
     decoder = sized_decoder(recipe.decoder)
     frozen = _count(decoder)
-    width = KNOWN_WIDTHS.get(recipe.encoder) or load_encoder(locate(recipe.encoder)).dim
+    width = KNOWN_WIDTHS.get(recipe.encoder) or open_encoder(recipe).dim
     model = TrackLM(decoder, model_config(recipe, feature_dim=width))
     trained = sum(p.numel() for p in model.trainable_parameters())
     connector = _count(model.connector)

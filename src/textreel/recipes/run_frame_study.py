@@ -75,6 +75,11 @@ def find_frame_study(name: str, *, settings: Sequence[str] = ()) -> FrameStudy |
     if name not in FRAME_STUDIES:
         return None
     study = with_settings(FRAME_STUDIES[name](), list(settings))
+    if study.recipe.model != NO_BASE:
+        raise RecipeError(
+            f"recipe.model={study.recipe.model!r} has no effect on a study",
+            hint="its arms start from its base: set base=RUN",
+        )
     return replace(study, recipe=replace(study.recipe, model=study.base))
 
 

@@ -232,9 +232,7 @@ def _read(sources: Sources, source: DataSource, name: str) -> list[tuple[Record,
     bad = Quarantine(max_bad=sources.max_bad)
     file = CorpusFile(path=Path(source.path), corpus=source.corpus)
     found = []
-    rows = 0
     for record in read_corpus(file, quarantine=bad):
-        rows += 1
         media = [p.value for m in record.messages for p in m.parts if p.kind in ("image", "video")]
         if len(media) != 1:
             bad.add(
@@ -245,7 +243,7 @@ def _read(sources: Sources, source: DataSource, name: str) -> list[tuple[Record,
             )
             continue
         found.append((record, media[0]))
-    bad.check(rows + len(bad))
+    bad.check(len(found) + len(bad))
     if not found:
         raise RecipeError(f"the source {name} holds nothing to train on ({source.path})")
     return found

@@ -170,6 +170,14 @@ class SensesRecipe:
             shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
             if (shape is None) != (encoder is None):
                 raise RecipeError(f"the {sense} branch and its encoder go together")
+        for sense, bridge in self.bridges.items():
+            if sense not in ("image", "sound") or getattr(self, sense) is None:
+                raise RecipeError(f"bridges: the recipe has no sense {sense!r}")
+            if bridge.name not in ("none", "mean_shift"):
+                raise RecipeError(
+                    f"bridges.{sense}: a run of two senses crosses no {bridge.name}",
+                    hint="one of none, mean_shift",
+                )
         for name, stage in self.stages.items():
             if missing := [source for source in stage.mix if source not in self.data]:
                 raise RecipeError(

@@ -4,21 +4,24 @@
     sounds.jsonl   textual videos of the same ids, whose captions say what is heard at their times;
                    read by the sound branch's text tower
 
-The branches may read two encoders (CLIP and CLAP, say); each needs a text side. EVA and BLIP-2 have
+The branches may read two dual encoders; each needs a text side. EVA and BLIP-2 have
 none, so the published picture branch cannot be aligned on texts.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
 from textreel.data.textual_jsonl import read_videos
 from textreel.data.textual_video import TextualVideo
 from textreel.data.textvid import read_textvid
-from textreel.features.thin import thin
+from textreel.features.thin import thin, thin_video
 from textreel.models.encoders import DualEncoder
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_recipe import DataSource, SensesRecipe
 from textreel.recipes.senses_world import SOUND_ID, WorldData, encoded_texts
+
+LOGGER = logging.getLogger("textreel.recipes")
 
 
 def textual_data(
@@ -38,7 +41,15 @@ def textual_data(
     videos = _read(source.path)
     heard = {text.id: text for text in (_read(source.sounds) if source.sounds else [])}
     if source.sense != "image":
-        videos = [video for video in videos if video.id in heard]
+        every, videos = videos, [video for video in videos if video.id in heard]
+        if silent := len(every) - len(videos):
+            LOGGER.warning(
+                "%s: %d of %d textual videos have no caption of their sound in %s: left out",
+                source.path,
+                silent,
+                len(every),
+                source.sounds or "the source",
+            )
     if not videos:
         raise RecipeError(
             f"{source.path}: no textual video with what is to be shown ({source.sense})",
@@ -52,12 +63,14 @@ def textual_data(
         most = recipe.sampling.num_frames or 8
         found = encoded_texts(videos, encoders["image"], store / "texts", mode="caption+objects")
         image = {id: thin(features, wanted=most) for id, features in found.items()}
+        videos = [thin_video(video, wanted=most) for video in videos]
     if source.sense != "image":
         found = encoded_texts(sounds, encoders["sound"], store / "sounds")
         sound = {
             id.removesuffix(SOUND_ID): thin(features, wanted=recipe.clips.num_clips)
             for id, features in found.items()
         }
+        sounds = [thin_video(one, wanted=recipe.clips.num_clips) for one in sounds]
     return WorldData(videos=tuple(videos), sounds=tuple(sounds), image=image, sound=sound)
 
 

@@ -30,7 +30,13 @@ from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
 from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
 from textreel.recipes.senses_means import sound_means
-from textreel.recipes.senses_recipe import WORLD, EncoderChoice, SensesRecipe, SensesStage
+from textreel.recipes.senses_recipe import (
+    TEXTUAL,
+    WORLD,
+    EncoderChoice,
+    SensesRecipe,
+    SensesStage,
+)
 from textreel.recipes.senses_words import (
     image_samples,
     mixed_frames,
@@ -180,7 +186,13 @@ class _Stage:
     def _head_start(self, model: VideoLlama, inexact: bool) -> TrainResult:
         """Fit every branch of the stage to words; each is a run in a folder of its own."""
         result: TrainResult | None = None
-        [source] = self.stage.mix
+        source, *others = self.stage.mix
+        if others or self.recipe.data[source].corpus not in (WORLD, TEXTUAL):
+            raise RecipeError(
+                f"a head start reads one source of {WORLD} or {TEXTUAL}, not "
+                f"{' and '.join(self.stage.mix)}",
+                hint="give its stage such a mix",
+            )
         world = self.sources.world(source)
         table = model.decoder.get_input_embeddings().weight
         assert isinstance(table, torch.Tensor)

@@ -42,9 +42,15 @@ def image_samples(data: WorldData, *, queries: int) -> list[WordsSample]:
     """Return every video's frames with the lines of their columns.
 
     Raises:
-        RecipeError: the queries are not as many for each frame, and at least two.
+        RecipeError: the queries are not as many for each frame, and at least two; or videos of
+            different numbers of frames.
     """
     frames = len(data.videos[0].frames)
+    if odd := [video.id for video in data.videos if len(video.frames) != frames]:
+        raise RecipeError(
+            f"a head start needs {frames} frames of every video, as many as the first has: "
+            f"{len(odd)} of {len(data.videos)} have more or fewer (first: {odd[0]!r})"
+        )
     columns, rest = queries // frames - 1, queries % frames
     if rest or columns < 1:
         raise RecipeError(

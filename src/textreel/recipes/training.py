@@ -52,6 +52,11 @@ def find_recipe(name: str, *, settings: Sequence[str] = ()) -> AlignRecipe:
     """
     if name in RECIPES:
         return with_settings(RECIPES[name](), list(settings))
+    if name in NAMES:
+        raise RecipeError(
+            f"{name} is no alignment on textual videos, and one is wanted here",
+            hint=f"one of {', '.join(RECIPES)}",
+        )
     path = Path(name)
     if not path.is_file():
         raise RecipeError(

@@ -322,7 +322,8 @@ def _open_senses(
     config, opened = model.config, {}
 
     def encoder_of(source: EncoderSource, sense: Branch) -> Encoder:
-        key = (source.name, source.weights)
+        own = sense if source.name.removesuffix(SCALED_SUFFIX) == IMAGEBIND else ""
+        key = (own, source.name, source.weights)  # ImageBind is opened a tower at a time
         if key not in opened:
             opened[key] = _open(source, sense, folder, device)
         return opened[key]

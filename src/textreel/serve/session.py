@@ -139,8 +139,8 @@ class Session:
         Args:
             video: as in `ask`.
             remember: whether the model is shown earlier questions and answers. None: image-LLMs
-                are, for that is how they were trained; runs are not, for they answer each question
-                on its own.
+                and runs of Video-LLaMA are, for that is how they were trained; other runs are not,
+                for they answer each question on its own.
         """
         return Conversation(self.reader, self.look(video), remember=remember)
 
@@ -158,7 +158,7 @@ class Session:
         for one, turn in zip(every, turns, strict=True):
             key = str(one.video) if isinstance(one.video, str | Path) else id(one.video)
             if key not in seen:
-                seen[key] = replace(self.look(one.video), clip=None)  # pixels of many are large
+                seen[key] = _light(self.look(one.video))
             asked.append(self.reader.write(seen[key], [turn]))
         return self.reader.many(asked, max_new_tokens=max_new_tokens)
 
@@ -191,10 +191,17 @@ class Session:
         return talk
 
 
+def _light(seen: Seen) -> Seen:
+    """Leave out the pixels, which are large for many; a single picture is told by its clip."""
+    if seen.clip is None or len(seen.clip.frames) == 1:
+        return seen
+    return replace(seen, clip=None)
+
+
 def _identity(video: Video) -> object | None:
     """Return what tells a file or a `Seen` from others; None for anything else."""
     if isinstance(video, Seen):
-        return ("seen", id(video.features), id(video.pictures))
+        return ("seen", id(video.features), id(video.pictures), id(video.heard))
     if not isinstance(video, str | Path) or not Path(video).is_file():
         return None
     found = Path(video).stat()
