@@ -182,7 +182,7 @@ def test_a_centred_run_crosses_by_centring(tmp_path: Path) -> None:
     session = load(tmp_path / "run")
     assert session.reader.settings.bridge.name == "centre"
     names = {modality: bridge.name for modality, bridge in session.reader._bridges.items()}
-    assert names == {"image": "centre", "text": "centre"}
+    assert names == {"image": "centre", "sound": "centre", "text": "centre"}
 
 
 def test_centring_needs_the_towers_means(tmp_path: Path) -> None:
