@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,6 @@ from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
 
 if TYPE_CHECKING:
-    from textreel.recipes.demo_result import Show
     from textreel.recipes.frame_arms import FrameStudyReport
     from textreel.recipes.senses_recipe import SensesRecipe
     from textreel.recipes.senses_study import SensesReport
@@ -47,12 +46,13 @@ def train(
     from textreel.recipes.training import find_recipe, run_recipe
 
     settings = set_ or []
-    if (run := _find_study(recipe, settings)) is not None:
+    if (found := _find_study(recipe, settings)) is not None:
         if inexact or stage:
             raise OptionError("--inexact and --stage have no effect on a study")
+        study, run, describe = found
         with Display() as display:
-            report, text = run(out, display.update)
-        emit(report, as_json=as_json, text=text)
+            report = run(study, out, show=display.update)
+        emit(report, as_json=as_json, text=describe(report))
         return
     if (senses := find_senses_recipe(recipe, settings=settings)) is not None:
         _train_senses(senses, out, stage=stage, inexact=inexact, as_json=as_json)
@@ -72,38 +72,22 @@ def train(
 
 
 def _find_study(
-    name: str, settings: "Sequence[str]"
-) -> "Callable[[Path, Show], tuple[object, str]] | None":
-    """Return what runs the study `name` and describes it; None: there is no such study."""
+    name: str, settings: Sequence[str]
+) -> tuple[Any, Callable[..., Any], Callable[[Any], str]] | None:
+    """Return the study `name`, what runs it and what describes its table; None: no such study."""
     from textreel.recipes.find_senses import find_senses_study
     from textreel.recipes.run_frame_study import find_frame_study, run_frame_study
     from textreel.recipes.run_study import find_study, run_study
     from textreel.recipes.senses_study import run_senses_study
 
-    if (study := find_study(name, settings=settings)) is not None:
-        found = study
-
-        def table(out: Path, show: "Show") -> tuple[object, str]:
-            report = run_study(found, out, show=show)
-            return report, describe_study(report)
-
-        return table
-    if (arms := find_frame_study(name, settings=settings)) is not None:
-        shown = arms
-
-        def arms_table(out: Path, show: "Show") -> tuple[object, str]:
-            report = run_frame_study(shown, out, show=show)
-            return report, describe_arms(report)
-
-        return arms_table
-    if (senses := find_senses_study(name, settings=settings)) is not None:
-        looked = senses
-
-        def senses_table(out: Path, show: "Show") -> tuple[object, str]:
-            report = run_senses_study(looked, out, show=show)
-            return report, describe_senses(report)
-
-        return senses_table
+    kinds: tuple[tuple[Callable[..., Any], Callable[..., Any], Callable[[Any], str]], ...] = (
+        (find_study, run_study, describe_study),
+        (find_frame_study, run_frame_study, describe_arms),
+        (find_senses_study, run_senses_study, describe_senses),
+    )
+    for find, run, describe in kinds:
+        if (study := find(name, settings=settings)) is not None:
+            return study, run, describe
     return None
 
 
