@@ -31,7 +31,7 @@ QUESTION = "which colour is the circle ?"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "0 options given, but a choice is between 2 to 26"),
+        ([], "0 options given, but a choice is between 2 and 26"),
         (["red"], "1 option given, but"),
         (["red"] * 27, "27 options given, but"),
         (["red", "  "], "option 2 of 2 is empty"),

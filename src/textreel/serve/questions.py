@@ -44,7 +44,7 @@ def check_options(options: Sequence[str]) -> tuple[str, ...]:
     texts = tuple(option.strip() for option in options)
     if not 2 <= len(texts) <= len(LETTERS):
         raise OptionsError(
-            f"{len(texts)} option{'s' * (len(texts) != 1)} given, but a choice is between 2 to "
+            f"{len(texts)} option{'s' * (len(texts) != 1)} given, but a choice is between 2 and "
             f"{len(LETTERS)}",
             hint="Give two options or more, or none at all for an answer in free words.",
         )
