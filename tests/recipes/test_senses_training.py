@@ -133,6 +133,21 @@ def test_both_branches_may_read_in_one_stage(home: Path) -> None:
     data = {n: replace(s, sound_features=s.features) for n, s in recipe.data.items()}
     both = replace(recipe, data=data)
     batch = stage_data(Sources(both, learner.collator, home / "f", revisions=revisions), joint)
+    store = Path(next(iter(data.values())).features) / "sampling.json"
+    store.write_text('{"resampler":"ffmpeg"}')
+    try:
+        sources = Sources(both, learner.collator, home / "f", revisions=revisions)
+        with pytest.raises(FeatureMismatchError, match="holds sounds of another resampler: 'ffm"):
+            stage_data(sources, joint)
+        ffmpeg = replace(both, sampling=replace(both.sampling, resampler="ffmpeg"))
+        assert "resampler" not in both.to_json()["sampling"]
+        assert ffmpeg.to_json()["sampling"]["resampler"] == "ffmpeg"
+        sources = Sources(ffmpeg, learner.collator, home / "f", revisions=revisions)
+        assert stage_data(sources, joint).batch(0).sound is not None
+    finally:
+        store.unlink()
+    with pytest.raises(RecipeError, match="resampler='ffmpeg' has no effect on a recipe without a"):
+        replace(ffmpeg, sound=None, sound_encoder=None, stages={})
     first = batch.batch(0)
     assert first.image is not None and first.sound is not None
     assert learner.model.loss(first).isfinite()

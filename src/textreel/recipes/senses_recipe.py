@@ -170,6 +170,11 @@ class SensesRecipe:
             shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
             if (shape is None) != (encoder is None):
                 raise RecipeError(f"the {sense} branch and its encoder go together")
+        if self.sampling.resampler != "sinc" and self.sound is None:
+            raise RecipeError(
+                f"sampling.resampler={self.sampling.resampler!r} has no effect on a recipe without "
+                f"a sound branch"
+            )
         for sense, bridge in self.bridges.items():
             if sense not in ("image", "sound") or getattr(self, sense) is None:
                 raise RecipeError(f"bridges: the recipe has no sense {sense!r}")
@@ -189,5 +194,8 @@ class SensesRecipe:
                 raise RecipeError(f"stage {name} reads {absent[0]}, which the recipe does not have")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
-        return asdict(self)
+        """Return the recipe as plain JSON values; our resampler goes unsaid, as in a spec."""
+        values = asdict(self)
+        if self.sampling.resampler == "sinc":
+            del values["sampling"]["resampler"]
+        return values
