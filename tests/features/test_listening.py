@@ -18,10 +18,17 @@ from textreel.features.dual_sound import DualSoundTower
 from textreel.features.encode import encode_together, prepare_sound
 from textreel.features.errors import FeatureMismatchError, TowerError
 from textreel.features.file_index import read_file_index
-from textreel.features.listening import Groups, hear, require_resampler
+from textreel.features.listening import Groups, hear
 from textreel.features.pipeline import EncodeSettings, encode_files, open_store
+from textreel.features.rules import require_rule
 from textreel.features.store import FeatureStore
-from textreel.features.towers import ImageBindTower, SoundTower, WindowTower, sampling_of
+from textreel.features.towers import (
+    ImageBindTower,
+    PictureTower,
+    SoundTower,
+    WindowTower,
+    sampling_of,
+)
 from textreel.media.decode import decode_clip
 from textreel.media.errors import TooShortError
 from textreel.media.sampling import SamplingSpec
@@ -149,16 +156,39 @@ def test_another_resampler_makes_other_features_of_another_name(towers, sound, t
     assert not torch.equal(found.values, other.values)
 
 
-def test_a_run_refuses_sounds_of_another_resampler(towers, tmp_path) -> None:
-    ours, theirs = SamplingSpec(), SamplingSpec(resampler="ffmpeg")
-    for spec, other in ((ours, theirs), (theirs, ours)):
-        store = open_store(tmp_path / spec.resampler, towers["imagebind"], spec)
-        require_resampler(store, spec)
-        with pytest.raises(FeatureMismatchError, match="holds sounds of another resampler") as told:
-            require_resampler(store, other)
-        assert f"sampling.resampler={spec.resampler}" in told.value.hint
+def test_a_run_refuses_sounds_that_were_heard_in_another_way(towers, tmp_path) -> None:
+    ours, theirs, clips = SamplingSpec(), SamplingSpec(resampler="ffmpeg"), SoundClipSpec
+    for tower in towers.values():
+        for spec, other in ((ours, theirs), (theirs, ours)):
+            store = open_store(tmp_path / tower.name / spec.resampler, tower, spec)
+            kept = tower.cutting.rule if tower is not towers["windows"] else clips()
+            require_rule(store, spec, kept)
+            require_rule(store, replace(spec, num_frames=3), kept)
+            said = f"resampler '{spec.resampler}' in the store but resampler '{other.resampler}'"
+            with pytest.raises(FeatureMismatchError, match=said):
+                require_rule(store, other, kept)
+            with pytest.raises(FeatureMismatchError, match=r"start_s None in the .* start_s 2\.0"):
+                require_rule(store, replace(spec, start_s=2.0), kept)
+    store = open_store(tmp_path / "store", towers["imagebind"], ours)
+    said = "other pieces of sound: num_clips 9 in the store but num_clips 8 here"
+    with pytest.raises(FeatureMismatchError, match=said):
+        require_rule(store, ours, clips())
+
+
+def test_a_run_refuses_features_of_other_frames(tmp_path) -> None:
+    ours, theirs = SamplingSpec(), SamplingSpec(num_frames=4, policy="video_llama_floor")
+    tower = PictureTower(load_encoder(save_clip(tmp_path / "clip")))
+    store = open_store(tmp_path / "store", tower, theirs)
+    require_rule(store, replace(theirs, resampler="ffmpeg"), SoundClipSpec())
+    said = (
+        "other frames: num_frames 4, policy 'video_llama_floor' in the store but num_frames 8, "
+        "policy 'centres' here"
+    )
+    with pytest.raises(FeatureMismatchError, match=said) as caught:
+        require_rule(store, ours, SoundClipSpec())
+    assert "encode again into another store by the run's rule" in caught.value.hint
     (store.path / "sampling.json").unlink()  # of imported features nobody knows
-    require_resampler(store, ours)
+    require_rule(store, ours, SoundClipSpec())
 
 
 def test_a_resampler_for_pictures_is_refused(tmp_path) -> None:

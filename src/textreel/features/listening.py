@@ -7,7 +7,6 @@ sound is. Which rows share the tower's batches decides the last bits of a vector
 most `LONG_PIECES` pieces they are those of a sound in memory.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,16 +17,13 @@ from textreel.features.encode import (
     join_parts,
     prepare_heard,
 )
-from textreel.features.errors import FeatureMismatchError, TowerError
-from textreel.features.store import FeatureStore
+from textreel.features.errors import TowerError
 from textreel.features.towers import ClipTower, SoundTower
 from textreel.media.decode import Decoded, decode_pieces
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_pieces import Piece
 from textreel.models.batch import Features
 
-RULE_FILE = "sampling.json"
-"""In a store: the rule by which its tower chose what of a file it sees or hears."""
 TOGETHER = 4
 """Pieces that are prepared together, of a tower that hears them apart."""
 LONG_PIECES = 32
@@ -116,27 +112,4 @@ def check_resampler(tower: ClipTower, spec: SamplingSpec) -> None:
         raise TowerError(
             f"the resampler {spec.resampler} has no effect on {tower.name}, which hears nothing",
             hint="leave it out",
-        )
-
-
-def require_resampler(store: FeatureStore, spec: SamplingSpec) -> None:
-    """Refuse sounds that another resampler brought to the encoder's rate.
-
-    Args:
-        store: of a sound encoder; one that was not filled from files says nothing and is taken.
-        spec: the run's rule, by which its users' files will be heard.
-
-    Raises:
-        FeatureMismatchError: naming both sides.
-    """
-    rule = store.path / RULE_FILE
-    if not rule.is_file():
-        return
-    made = json.loads(rule.read_text(encoding="utf-8")).get("resampler", "sinc")
-    if made != spec.resampler:
-        raise FeatureMismatchError(
-            f"{store.path} holds sounds of another resampler: {made!r} in the store but "
-            f"{spec.resampler!r} here",
-            hint="encode again into another store, or give the run that resampler "
-            f"(--set sampling.resampler={made})",
         )
