@@ -38,6 +38,7 @@ from textreel.models.decoder import locate
 from textreel.models.encoders import load_encoder
 from textreel.models.imagebind_encoder import load_imagebind_encoder
 from textreel.models.sound_text import load_sound_text_encoder
+from textreel.serve.senses_looking import Senses, look_and_listen
 
 ONE = SamplingSpec(num_frames=1)
 
@@ -189,6 +190,20 @@ def test_a_run_refuses_features_of_other_frames(tmp_path) -> None:
     assert "encode again into another store by the run's rule" in caught.value.hint
     (store.path / "sampling.json").unlink()  # of imported features nobody knows
     require_rule(store, ours, SoundClipSpec())
+
+
+def test_a_session_listens_with_the_resampler_of_its_run(towers, sound) -> None:
+    ear = towers["dual"]
+    for name, other in (("sinc", "ffmpeg"), ("ffmpeg", "sinc")):
+        spec = SamplingSpec(resampler=name)
+        wanted, _ = hear(sound, ear, spec)
+        unlike, _ = hear(sound, ear, replace(spec, resampler=other))
+        clip = decode_clip(sound, ONE, sound="all", sound_rate_hz=None).clip
+        for video in (sound, clip):
+            seen = look_and_listen(video, Senses(ear=ear), sampling=spec, name="run")
+            assert seen.heard is not None and wanted is not None and unlike is not None
+            assert torch.equal(seen.heard.values, wanted.values)
+            assert not torch.equal(seen.heard.values, unlike.values)
 
 
 def test_a_resampler_for_pictures_is_refused(tmp_path) -> None:

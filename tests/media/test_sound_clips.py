@@ -13,6 +13,7 @@ from textreel.media.sound_clips import (
     ShortSoundError,
     SoundClipSpec,
     clip_bounds,
+    draw_clips,
     sound_clips,
 )
 
@@ -75,6 +76,11 @@ def test_clips_that_overlap_see_what_earlier_ones_left_in_place(seconds, rule) -
         assert np.array_equal(
             mel[0, :, : drawn.shape[1]], ((drawn - MEAN) / STD).astype(np.float32)
         )
+
+
+def test_no_pieces_are_a_short_sound() -> None:
+    with pytest.raises(ShortSoundError, match=r"its sound of 0\.0 ms is shorter than one frame"):
+        draw_clips([], SoundClipSpec())
 
 
 def test_the_caller_keeps_his_sound() -> None:

@@ -125,7 +125,7 @@ def draw_clips(pieces: Sequence[Piece], spec: SoundClipSpec) -> SoundClips:
     Raises:
         ShortSoundError: less than one frame of 25 ms.
     """
-    total = pieces[0].total
+    total = pieces[0].total if pieces else 0
     if total < _MEL.frame:
         raise ShortSoundError(
             f"its sound of {1000 * total / RATE_HZ:.1f} ms is shorter than one frame of "
