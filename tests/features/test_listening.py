@@ -104,6 +104,7 @@ def test_a_long_sound_goes_to_the_tower_in_parts_with_the_same_inputs(
     assert found is not None and found.times_s.tolist() == times_s
     assert [len(part) for part in given] == [4, 4]
     assert torch.equal(torch.cat(given), inputs["input_features"])
+    assert inputs["input_features"].dtype == torch.float32
 
 
 def test_pieces_come_in_groups_or_all_together(towers) -> None:
