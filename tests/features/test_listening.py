@@ -93,6 +93,9 @@ def test_a_long_sound_goes_to_the_tower_in_parts_with_the_same_inputs(
     tower, given = towers["windows"], []
     clip = decode_clip(sound, ONE, sound="mono", sound_rate_hz=tower.sound_rate_hz).clip
     inputs, times_s = tower.prepare(clip, start_s=0.0)
+    budget = 4 * inputs["input_features"][0].numel()
+    monkeypatch.setitem(tower._encoder._runner.budget, "sound", budget)
+    wanted = tower.encode(inputs)
     monkeypatch.setattr(listening, "LONG_PIECES", 4)
 
     def encode(prepared):
@@ -103,6 +106,7 @@ def test_a_long_sound_goes_to_the_tower_in_parts_with_the_same_inputs(
     found, _ = hear(sound, tower, ONE)
     assert found is not None and found.times_s.tolist() == times_s
     assert [len(part) for part in given] == [4, 4]
+    assert torch.equal(found.values[:, 0], wanted.half())  # parts are whole batches
     assert torch.equal(torch.cat(given), inputs["input_features"])
     assert inputs["input_features"].dtype == torch.float32
 

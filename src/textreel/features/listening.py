@@ -3,8 +3,7 @@
     decode_pieces  --TOGETHER pieces-->  prepare_heard  --LONG_PIECES rows-->  the tower
 
 A tower that does not hear pieces apart gets all of them at once: those are few, however long the
-sound is. Which rows share the tower's batches decides the last bits of a vector; of a sound of at
-most `LONG_PIECES` pieces they are those of a sound in memory.
+sound is.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +25,9 @@ from textreel.models.batch import Features
 
 TOGETHER = 4
 """Pieces that are prepared together, of a tower that hears them apart."""
-LONG_PIECES = 32
-"""A sound of more pieces goes to the tower in parts of so many, while it is being decoded."""
+LONG_PIECES = 12
+"""A sound of more pieces goes to the tower in parts of so many, while it is being decoded. CLAP's
+windows fill a processor's batches in twelves or threes, so the vectors are those of one call."""
 
 
 class Groups:
