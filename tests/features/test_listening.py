@@ -18,6 +18,7 @@ from textreel.features.dual_sound import DualSoundTower
 from textreel.features.encode import encode_together, prepare_sound
 from textreel.features.errors import FeatureMismatchError, TowerError
 from textreel.features.file_index import read_file_index
+from textreel.features.freed import give_back
 from textreel.features.listening import Groups, hear
 from textreel.features.pipeline import EncodeSettings, encode_files, open_store
 from textreel.features.rules import require_rule
@@ -109,6 +110,12 @@ def test_a_long_sound_goes_to_the_tower_in_parts_with_the_same_inputs(
     assert torch.equal(found.values[:, 0], wanted.half())  # parts are whole batches
     assert torch.equal(torch.cat(given), inputs["input_features"])
     assert inputs["input_features"].dtype == torch.float32
+
+
+def test_freed_memory_is_given_back_where_it_can_be(monkeypatch) -> None:
+    assert give_back() in (True, False)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert give_back() is False
 
 
 def test_pieces_come_in_groups_or_all_together(towers) -> None:

@@ -17,6 +17,7 @@ from textreel.features.encode import (
     prepare_heard,
 )
 from textreel.features.errors import TowerError
+from textreel.features.freed import give_back
 from textreel.features.towers import ClipTower, SoundTower
 from textreel.media.decode import Decoded, decode_pieces
 from textreel.media.sampling import SamplingSpec
@@ -86,6 +87,7 @@ def hear(
         ((_, features),) = encode_together([join_parts(waiting)], tower)
         encoded.append(features)
         waiting.clear()
+        give_back()
 
     def use(pieces: Sequence[Piece]) -> None:
         waiting.append(prepare_heard(source, pieces, tower=tower, source=source, start_s=start_s))

@@ -33,6 +33,7 @@ from textreel.features.encode import (
     split_clip,
 )
 from textreel.features.file_index import FileIndex
+from textreel.features.freed import give_back
 from textreel.features.listening import LONG_PIECES, Groups
 from textreel.features.store_writer import StoreWriter
 from textreel.features.towers import ClipTower, SoundTower, no_sound
@@ -194,13 +195,13 @@ class _Gathering:
         self.frames = 0
         self._tower, self._long = tower, long
         self._rest: PreparedClip | None = None
-        self._tasks: list[Future[PreparedClip]] = []
+        self._tasks: deque[tuple[Future[PreparedClip], int]] = deque()
         self._held = 0  # frames of both
         self._encoded: list[Future[tuple[str, Features]]] = []
 
     def take(self, part: "Future[PreparedClip]", count: int) -> None:
         """Take a part of `count` frames, and pass on what is enough for the tower."""
-        self._tasks.append(part)
+        self._tasks.append((part, count))
         self.frames += count
         self._held += count
         while self._held > self._long:
@@ -211,20 +212,28 @@ class _Gathering:
     def finish(self) -> PreparedClip | EncodedClip:
         """Wait for all of it."""
         if not self._encoded:
-            return self._join()
+            return self._join(self._held)
         while self._held:
             self._encode_some()
         features = [task.result() for task in self._encoded]
         return EncodedClip(name=features[0][0], features=join_features([f for _, f in features]))
 
-    def _join(self) -> PreparedClip:
+    def _join(self, wanted: int) -> PreparedClip:
+        """Take whole parts until there are `wanted` frames, and return them as one."""
         parts = [] if self._rest is None else [self._rest]
-        return join_parts(parts + [task.result() for task in self._tasks])
+        count = sum(len(part.times_s) for part in parts)
+        while self._tasks and count < wanted:
+            task, frames = self._tasks.popleft()
+            parts.append(task.result())
+            count += frames
+        return join_parts(parts)
 
     def _encode_some(self) -> None:
-        some, self._rest = split_clip(self._join(), self._long)
-        self._tasks, self._held = [], len(self._rest.times_s)
+        some, rest = split_clip(self._join(self._long), self._long)
+        self._rest = rest if len(rest.times_s) else None  # it would keep all of them in memory
+        self._held -= len(some.times_s)
         self._encoded.append(self._tower(some))
+        give_back()
 
 
 class Encode(_Stage):
