@@ -70,6 +70,16 @@ def test_clap_stores_windows(home, tmp_path, capsys) -> None:
 
 
 @pytest.mark.slow  # a decoding process
+def test_another_resampler_needs_another_store(home, tmp_path, capsys) -> None:
+    words = command(home, tmp_path / "s", str(home / "clap"), "--resampler", "ffmpeg")
+    assert run(words) == 0
+    assert '"resampler":"ffmpeg"' in (tmp_path / "s" / "sampling.json").read_text()
+    capsys.readouterr()
+    assert run(command(home, tmp_path / "s", str(home / "clap"))) == 2
+    assert "holds features of other frames: sampling" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # a decoding process
 def test_a_sound_below_25_ms_is_listed_with_its_length(home, tmp_path, small, capsys) -> None:
     (tmp_path / "sounds").mkdir()
     with wave.open(str(tmp_path / "sounds" / "short.wav"), "wb") as file:
@@ -117,6 +127,7 @@ def test_a_wrong_weight_file_is_one_message(home, tmp_path, small, capsys, kind,
         ("clap", ["--sound-scale", "unit"], "has no sound scale; only imagebind-audio has"),
         ("clap", ["--sound-scale", "double"], "--sound-scale double is not a choice of this"),
         ("clap", ["--clip-rule", "ours"], "--clip-rule ours is not a choice of this"),
+        ("clap", ["--resampler", "linear"], "--resampler linear is none"),
         ("clap", ["--weights", "w.pth"], "brings its own weights; 1 more files were given"),
         ("imagebind-audio", [], "needs its published weights, imagebind_huge.pth; 0 files"),
         ("imagebind-audio", ["--weights", "."], ". is a folder; the weights of ImageBind"),

@@ -24,14 +24,15 @@ from textreel.features.towers import (
     PictureTower,
     WindowTower,
     as_tower,
-    cut_windows,
     sampling_of,
 )
 from textreel.media.clip import Clip
-from textreel.media.decode import Decoded, decode_clip, read_clip
+from textreel.media.cutting import Cutting
+from textreel.media.decode import Decoded, decode_pieces, read_clip
 from textreel.media.errors import NoStreamError, TooShortError
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec, sound_clips
+from textreel.media.sound_pieces import cut_windows
 from textreel.media.worker import GuardedReader
 from textreel.media.write import write_clip
 from textreel.models.encoders import load_encoder
@@ -192,10 +193,12 @@ def sounding(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(self: GuardedReader, path: Path, spec: SamplingSpec, **sound: Any) -> Decoded:
-        return decode_clip(path, spec, **sound)
+    def read(
+        self: GuardedReader, path: Path, spec: SamplingSpec, cutting: Cutting, **take: Any
+    ) -> Decoded:
+        return decode_pieces(path, spec, cutting, **take)
 
-    monkeypatch.setattr(GuardedReader, "read", read)
+    monkeypatch.setattr(GuardedReader, "read_pieces", read)
 
 
 @pytest.mark.usefixtures("in_this_process")

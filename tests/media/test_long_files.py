@@ -9,7 +9,10 @@ import av
 import numpy as np
 import pytest
 
+from textreel.media.cutting import Cutting
 from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_clips import SoundClipSpec
+from textreel.media.sound_pieces import Piece, TouchingWindows
 from textreel.media.worker import DecodeLimits, GuardedReader
 
 pytestmark = [
@@ -105,3 +108,27 @@ def test_checking_an_hour_of_six_channels_keeps_none_of_it(tmp_path, rate_hz) ->
     assert found.sound_status == "used" and found.info.sound.channels == 6
     assert found.info.duration_s == pytest.approx(HOUR_S, abs=10)
     assert peak < MAX_CHECK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("rule", "count"), [(SoundClipSpec(), 8), (TouchingWindows(window_s=10), 361)]
+)
+def test_hearing_an_hour_of_six_channels_keeps_few_pieces(tmp_path, rule, count) -> None:
+    source = six_channels(tmp_path / "segment.m4a", rate_hz=SOUND_HZ)
+    path = repeated(source, tmp_path / "hour.m4a", times=HOUR_S // SEGMENT_S)
+    cutting = Cutting(mode="all", rate_hz=24_000, rule=rule)
+    ends_s: list[float] = []
+
+    def take(piece: Piece) -> None:
+        assert piece.samples.shape[0] == 6
+        ends_s.append((piece.start + piece.samples.shape[1]) / cutting.rate_hz)
+
+    with GuardedReader(DecodeLimits(cpu_s=300, wall_s=300)) as reader:
+        spec = SamplingSpec(num_frames=1)
+        decoded = reader.read_pieces(path, spec, cutting, hand_on=take)
+        peak = peak_bytes(reader.pid)
+    log.info("%s: the worker's peak is %d bytes", rule, peak)
+    assert decoded.clip.sound_status == "used" and decoded.clip.sound is None
+    assert len(ends_s) == count and ends_s == sorted(ends_s)
+    assert ends_s[-1] > HOUR_S - HOUR_S / 8 - 10
+    assert peak < MAX_CHECK_BYTES  # all of it takes 2 GB

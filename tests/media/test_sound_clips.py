@@ -6,7 +6,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from textreel.media.sound_clips import ShortSoundError, SoundClipSpec, clip_bounds, sound_clips
+from textreel.media.mel import log_mel
+from textreel.media.sound_clips import (
+    MEAN,
+    STD,
+    ShortSoundError,
+    SoundClipSpec,
+    clip_bounds,
+    draw_clips,
+    sound_clips,
+)
 
 
 def silence(seconds: float, channels: int = 1) -> np.ndarray:
@@ -50,6 +59,28 @@ def test_only_the_first_channel_is_heard_but_all_set_the_mean() -> None:
     swapped = sound_clips(np.stack([noise, tone - tone.mean()]), SoundClipSpec(num_clips=1)).mels
     assert np.abs(both - alone).max() < 1e-3
     assert np.abs(swapped - alone).max() > 0.5
+
+
+@pytest.mark.parametrize("seconds", [1.3, 2.0, 5.0, 10.0, 17.9, 18.0, 25.0])
+@pytest.mark.parametrize("rule", ["imagebind", "video-llama"])
+def test_clips_that_overlap_see_what_earlier_ones_left_in_place(seconds, rule) -> None:
+    spec = SoundClipSpec(rule=rule)
+    sound = np.random.default_rng(0).standard_normal((2, round(16_000 * seconds))) / 5 + 0.1
+    work = sound.astype(np.float32)
+    for mel, (start, end) in zip(
+        sound_clips(work.copy(), spec).mels, clip_bounds(seconds, spec), strict=True
+    ):
+        clip = work[:, int(start * 16_000) : int(end * 16_000)]
+        clip -= clip.mean(dtype=np.float64)
+        drawn = log_mel(clip[0]).T
+        assert np.array_equal(
+            mel[0, :, : drawn.shape[1]], ((drawn - MEAN) / STD).astype(np.float32)
+        )
+
+
+def test_no_pieces_are_a_short_sound() -> None:
+    with pytest.raises(ShortSoundError, match=r"its sound of 0\.0 ms is shorter than one frame"):
+        draw_clips([], SoundClipSpec())
 
 
 def test_the_caller_keeps_his_sound() -> None:

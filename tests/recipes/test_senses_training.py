@@ -22,6 +22,7 @@ from textreel.data.textual_jsonl import write_videos
 from textreel.data.textual_video import TextualFrame, TextualQuestion, TextualVideo
 from textreel.features.errors import FeatureMismatchError, MissingFeaturesError
 from textreel.features.store import FeatureStore
+from textreel.media.sampling import SamplingSpec
 from textreel.models.errors import ModelConfigError
 from textreel.models.video_llama import VideoLlama
 from textreel.recipes.find_senses import find_senses_recipe
@@ -133,6 +134,31 @@ def test_both_branches_may_read_in_one_stage(home: Path) -> None:
     data = {n: replace(s, sound_features=s.features) for n, s in recipe.data.items()}
     both = replace(recipe, data=data)
     batch = stage_data(Sources(both, learner.collator, home / "f", revisions=revisions), joint)
+    store = Path(next(iter(data.values())).features) / "sampling.json"
+    store.write_text('{"start_s":null,"end_s":null,"resampler":"ffmpeg"}')
+    try:
+        sources = Sources(both, learner.collator, home / "f", revisions=revisions)
+        with pytest.raises(FeatureMismatchError, match="other pieces of sound: resampler 'ffm"):
+            stage_data(sources, joint)
+        ffmpeg = replace(both, sampling=replace(both.sampling, resampler="ffmpeg"))
+        assert "resampler" not in both.to_json()["sampling"]
+        assert ffmpeg.to_json()["sampling"]["resampler"] == "ffmpeg"
+        sources = Sources(ffmpeg, learner.collator, home / "f", revisions=revisions)
+        assert stage_data(sources, joint).batch(0).sound is not None
+        four = SamplingSpec(num_frames=4)
+        store.write_text(four.to_json())
+        with pytest.raises(FeatureMismatchError, match="of other frames: num_frames 4 in"):
+            stage_data(sources, joint)
+        told = {n: replace(s, sampling=four) for n, s in both.data.items()}
+        meant = replace(both, data=told)
+        sources = Sources(meant, learner.collator, home / "f", revisions=revisions)
+        assert stage_data(sources, joint).batch(0).image is not None
+        assert read_as(SensesRecipe, meant.to_json()) == meant
+        assert all("sampling" not in one for one in both.to_json()["data"].values())
+    finally:
+        store.unlink()
+    with pytest.raises(RecipeError, match="resampler='ffmpeg' has no effect on a recipe without a"):
+        replace(ffmpeg, sound=None, sound_encoder=None, stages={})
     first = batch.batch(0)
     assert first.image is not None and first.sound is not None
     assert learner.model.loss(first).isfinite()

@@ -385,7 +385,7 @@ def test_quiet_clips_are_left_out_and_the_loudest_stays() -> None:
     assert times_s == pytest.approx([1.0, 1 + 6 / 7, 1 + 12 / 7], abs=1e-3)
     assert inputs["mels"].shape == (3, 198, 64)
     assert json.loads(tower.rule(SamplingSpec()))["dual_sound"]["quiet"] == 0.125
-    with pytest.raises(ValueError, match=r"has no sound for towers \(its sound: absent\)"):
+    with pytest.raises(ValueError, match=r"has no sound to encode \(its sound: absent\)"):
         tower.prepare(
             replace(clip, sound=None, sound_rate_hz=None, sound_status="absent"), start_s=0
         )

@@ -18,6 +18,7 @@ from textreel.cli.sampling import (
     MaxFrames,
     NumFrames,
     PolicyName,
+    ResamplerOption,
     StartS,
     limits_of,
     sampling_of,
@@ -84,6 +85,7 @@ def encode_run(
     start_s: StartS = None,
     end_s: EndS = None,
     policy: PolicyName = "centres",
+    resampler: ResamplerOption = "sinc",
     workers: Workers = None,
     max_bad: MaxBad = "1%",
     shard: Shard = "0/1",
@@ -107,6 +109,7 @@ def encode_run(
         start_s=start_s,
         end_s=end_s,
         policy=policy,
+        resampler=resampler,
     )
     chosen = num_frames is not None or fps is not None or policy != "centres"
     part, found = parse_shard(shard), find_media(paths)

@@ -37,6 +37,14 @@ PolicyName = Annotated[
         help="centres, key_frames, every_frame, head_tail, topa_floor or video_llama_floor.",
     ),
 ]
+ResamplerOption = Annotated[
+    str,
+    typer.Option(
+        "--resampler",
+        metavar="NAME",
+        help="What brings a sound to the tower's rate: sinc (ours), or ffmpeg, which is no faster.",
+    ),
+]
 CpuS = Annotated[
     float,
     typer.Option("--cpu-s", min=0.01, metavar="S", help="CPU seconds that one file may take."),
@@ -51,18 +59,23 @@ def sampling_of(
     start_s: float | None = None,
     end_s: float | None = None,
     policy: str = "centres",
+    resampler: str = "sinc",
 ) -> "SamplingSpec":
     """Return the rule that the options name.
 
     Raises:
-        OptionError: no such policy.
+        OptionError: no such policy, or no such resampler.
         SamplingError: options that contradict each other.
     """
-    from textreel.media.sampling import POLICIES, SamplingSpec
+    from textreel.media.sampling import POLICIES, RESAMPLERS, SamplingSpec
 
     if policy not in POLICIES:
         raise OptionError(
             f"--policy {policy} is not a sampling rule", hint=f"one of {', '.join(POLICIES)}"
+        )
+    if resampler not in RESAMPLERS:
+        raise OptionError(
+            f"--resampler {resampler} is none", hint=f"one of {', '.join(RESAMPLERS)}"
         )
     return SamplingSpec(
         num_frames=num_frames,
@@ -71,6 +84,7 @@ def sampling_of(
         start_s=start_s,
         end_s=end_s,
         policy=policy,  # type: ignore[arg-type]  # checked above
+        resampler=resampler,  # type: ignore[arg-type]  # checked above
     )
 
 

@@ -8,6 +8,7 @@ shown: what it would say of it means nothing. At least the loudest clip is kept.
 """
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textreel.features.errors import TowerError
-from textreel.features.towers import SoundTower
-from textreel.media.clip import Clip
-from textreel.media.errors import NoStreamError, TooShortError
+from textreel.features.towers import SoundTower, heard_part
+from textreel.media.cutting import Cutting
 from textreel.media.mel import MelSpec, log_mel
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound import SoundMode
-from textreel.media.sound_clips import SoundClipSpec, clip_bounds
+from textreel.media.sound_clips import SoundClipSpec
+from textreel.media.sound_pieces import Piece
 from textreel.models.encoders import DualEncoder
 from textreel.models.tower_runner import Prepared
 
@@ -59,22 +60,19 @@ class DualSoundTower(SoundTower):
     def rule(self, spec: SamplingSpec) -> str:
         """Return how many clips, where, how quiet is too quiet, and of which part of the file."""
         own = {"num_clips": self._clips.num_clips, "rule": self._clips.rule, "quiet": QUIET}
-        window = {"start_s": spec.start_s, "end_s": spec.end_s}
-        return json.dumps({"dual_sound": own, **window}, sort_keys=True)
+        return json.dumps({"dual_sound": own, **heard_part(spec)}, sort_keys=True)
 
-    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Cut and draw the sound of one clip."""
-        if clip.sound is None or clip.sound_rate_hz is None:
-            raise NoStreamError(
-                clip.source, f"has no sound for {self.name} (its sound: {clip.sound_status})"
-            )
-        sound = clip.sound[0, round(start_s * clip.sound_rate_hz) :]
-        if len(sound) < self._mel.frame:
-            length_ms = 1000 * len(sound) / self.sound_rate_hz
-            raise TooShortError(
-                clip.source, f"its sound of {length_ms:.1f} ms is too short for {self.name}"
-            )
-        cut, times_s = loud_clips(sound, self._clips, rate_hz=self.sound_rate_hz)
+    @property
+    def cutting(self) -> Cutting:
+        """One channel of K clips."""
+        return Cutting(mode=self.sound, rate_hz=self.sound_rate_hz, rule=self._clips)
+
+    def prepare_pieces(
+        self, pieces: Sequence[Piece], *, source: str, start_s: float
+    ) -> tuple[Prepared, list[float]]:
+        """Draw the clips of one sound that are loud enough."""
+        self.check_length(pieces, self._mel.frame, source=source)
+        cut, times_s = loud_clips(pieces, rate_hz=self.sound_rate_hz)
         mels = torch.from_numpy(np.stack([log_mel(one, self._mel) for one in cut]))
         return {"mels": mels}, [start_s + time_s for time_s in times_s]
 
@@ -84,22 +82,19 @@ class DualSoundTower(SoundTower):
 
 
 def loud_clips(
-    sound: NDArray[np.float32], spec: SoundClipSpec, *, rate_hz: int
+    pieces: Sequence[Piece], *, rate_hz: int
 ) -> tuple[list[NDArray[np.float32]], list[float]]:
-    """Cut a sound into clips, those that are too quiet left out.
+    """Return the clips of a sound, (n,), those that are too quiet left out.
 
     Args:
-        sound: float32 (N,).
-        spec: how many, and where.
+        pieces: the sound's clips, of which the first channel counts.
         rate_hz: samples per second.
 
     Returns:
         The clips, all of one length, and the time of the middle of each, in seconds.
     """
-    duration_s = len(sound) / rate_hz
-    bounds = [(int(a * rate_hz), int(b * rate_hz)) for a, b in clip_bounds(duration_s, spec)]
-    length = min(min(end, len(sound)) - start for start, end in bounds)
-    cut = [sound[start : start + length] for start, _ in bounds]
+    length = min(piece.samples.shape[1] for piece in pieces)
+    cut = [piece.samples[0, :length] for piece in pieces]
     peaks = [float(np.abs(one).max()) for one in cut]
     kept = [i for i, peak in enumerate(peaks) if peak >= QUIET * max(peaks)]
-    return [cut[i] for i in kept], [(bounds[i][0] + length / 2) / rate_hz for i in kept]
+    return [cut[i] for i in kept], [(pieces[i].start + length / 2) / rate_hz for i in kept]

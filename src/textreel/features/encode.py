@@ -25,6 +25,7 @@ from textreel.features.fuse import FuseMode, average, frame_texts, split_text
 from textreel.features.towers import ClipTower, PictureTower, SoundTower
 from textreel.media.album import Part
 from textreel.media.clip import Clip
+from textreel.media.sound_pieces import Piece
 from textreel.models.batch import Features
 from textreel.models.open_encoder import TextEncoder
 from textreel.models.tower_runner import Prepared
@@ -214,6 +215,27 @@ def prepare_sound(name: str, clip: Clip, tower: SoundTower, *, start_s: float) -
         MediaError: the clip has no sound, or too short a one.
     """
     inputs, times_s = tower.prepare(clip, start_s=start_s)
+    return PreparedClip(
+        name=name, inputs=inputs, times_s=torch.tensor(times_s, dtype=torch.float64)
+    )
+
+
+def prepare_heard(
+    name: str, pieces: Sequence[Piece], *, tower: SoundTower, source: str, start_s: float
+) -> PreparedClip:
+    """Prepare pieces of a sound, some of them where the tower hears them apart.
+
+    Args:
+        name: id of the clip.
+        pieces: read as the tower's `cutting` says.
+        tower: the one they are for.
+        source: the file, for messages.
+        start_s: where its window starts.
+
+    Raises:
+        TooShortError: the sound is too short.
+    """
+    inputs, times_s = tower.prepare_pieces(pieces, source=source, start_s=start_s)
     return PreparedClip(
         name=name, inputs=inputs, times_s=torch.tensor(times_s, dtype=torch.float64)
     )

@@ -38,6 +38,8 @@ from textreel.data.shards import in_shard
 from textreel.features.encode import EncodedClip, PreparedClip
 from textreel.features.file_index import FileIndex
 from textreel.features.file_keys import keys_ahead
+from textreel.features.listening import check_resampler
+from textreel.features.rules import RULE_FILE
 from textreel.features.stages import Decode, Encode, Ticket, Tracks, Write
 from textreel.features.store import FeatureStore
 from textreel.features.towers import ClipTower, as_tower, sampling_of
@@ -140,7 +142,7 @@ def encode_files(
         FeatureMismatchError: the store that is there has another encoder or sampling, or pooled
             features where patches are wanted, or the other way round.
         EncoderError: patches are wanted of a picture tower that has none.
-        TowerError: the same, of an encoder of another kind.
+        TowerError: the same, of an encoder of another kind; or a resampler for one of pictures.
         LockedError: another process writes this part of it.
         TooManyBadError: more files are bad than allowed; what is encoded by then is stored.
         LimitError: `max_bad` is no limit.
@@ -149,6 +151,7 @@ def encode_files(
     quarantine_path = Path(out) / _quarantine_name(settings.shard)
     Quarantine(max_bad=settings.max_bad)  # a bad limit is told before anything is made
     tower = as_tower(encoder, patches=settings.patches)
+    check_resampler(tower, settings.spec)
     store = open_store(out, tower, settings.spec)
     with ExitStack() as held:
         whole = sys.maxsize  # the stage commits between windows
@@ -205,7 +208,7 @@ def open_store(
         if not (Path(out) / "store.json").exists():
             raise
         store = attempt()  # another part made it in this very moment
-    rule = store.path / "sampling.json"
+    rule = store.path / RULE_FILE
     if not rule.exists():
         write_atomic(rule, tower.rule(spec) + "\n")
     return store

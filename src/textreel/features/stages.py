@@ -9,6 +9,7 @@ Each is a context manager and works without the others; `features/pipeline.py` j
 a few raw clips and a few windows of prepared frames are in memory at a time.
 """
 
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -28,16 +29,19 @@ from textreel.features.encode import (
     join_features,
     join_parts,
     prepare_clip,
-    prepare_sound,
+    prepare_heard,
     split_clip,
 )
 from textreel.features.file_index import FileIndex
+from textreel.features.freed import give_back
+from textreel.features.listening import LONG_PIECES, Groups
 from textreel.features.store_writer import StoreWriter
-from textreel.features.towers import ClipTower, SoundTower
+from textreel.features.towers import ClipTower, SoundTower, no_sound
 from textreel.media.album import Part
 from textreel.media.errors import NoStreamError
 from textreel.media.pool import ReaderPool
 from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_pieces import Piece
 from textreel.media.worker import DecodeLimits, GuardedReader
 from textreel.models.batch import Features
 
@@ -127,29 +131,49 @@ class Decode(_Stage):
         self, reader: GuardedReader, name: str, path: Path
     ) -> Callable[[], PreparedClip | EncodedClip]:
         if isinstance(self._encoder, SoundTower):
-            return self._hear(reader, name, path, self._encoder).result
-        gathering = _Gathering(partial(self._prepare, name), self._tower)
-        heard = reader.read_parts(path, self._spec, hand_on=gathering.take).clip.sound_status
+            return self._hear(reader, name, path, self._encoder)
+        gathering = _Gathering(self._tower, long=LONG_FRAMES)
+
+        def take(part: Part) -> None:
+            prepare = partial(prepare_clip, name, part, self._encoder)
+            gathering.take(self._prepare(prepare), len(part.frames))
+
+        heard = reader.read_parts(path, self._spec, hand_on=take).clip.sound_status
         if not gathering.frames:
             raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
         return gathering.finish
 
-    def _prepare(self, name: str, part: Part) -> "Future[PreparedClip]":
+    def _prepare(self, prepare: Callable[[], PreparedClip]) -> "Future[PreparedClip]":
         if self._closing.is_set():
             raise CancelledError
         self._room.acquire()  # raw frames are large: wait here rather than pile them up
-        task = self._preparing.submit(prepare_clip, name, part, self._encoder)
+        task = self._preparing.submit(prepare)
         task.add_done_callback(lambda _: self._room.release())
         return task
 
     def _hear(
         self, reader: GuardedReader, name: str, path: Path, tower: SoundTower
-    ) -> "Future[PreparedClip]":
-        """Decode and prepare a file's sound, and of its frames one: it sets the clock."""
-        start_s, end_s = self._spec.start_s, self._spec.end_s
-        spec = SamplingSpec(num_frames=1, start_s=start_s, end_s=end_s)
-        clip = reader.read(path, spec, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz).clip
-        return self._preparing.submit(prepare_sound, name, clip, tower, start_s=start_s or 0.0)
+    ) -> Callable[[], PreparedClip | EncodedClip]:
+        """Decode and prepare the pieces of a file's sound."""
+        gathering = _Gathering(self._tower, long=LONG_PIECES if tower.apart else sys.maxsize)
+        prepare_some = partial(
+            prepare_heard,
+            name,
+            tower=tower,
+            source=str(path),
+            start_s=self._spec.start_s or 0.0,
+        )
+
+        def use(pieces: Sequence[Piece]) -> None:
+            prepare = partial(prepare_some, pieces)
+            gathering.take(self._prepare(prepare), len(pieces))
+
+        groups = Groups(tower, use)
+        clip = reader.read_pieces(path, self._spec, tower.cutting, hand_on=groups.take).clip
+        if clip.sound_status not in ("used", "silent"):
+            raise no_sound(clip)
+        groups.finish()
+        return gathering.finish
 
     def close(self) -> None:
         """Drop what has not begun, and end the processes."""
@@ -159,26 +183,28 @@ class Decode(_Stage):
 
 
 class _Gathering:
-    """The prepared frames of one clip; of a long one the tower takes them part after part.
+    """The prepared frames, or pieces of sound, of one clip.
+
+    Of a long clip the tower takes them part after part.
 
     Attributes:
         frames: how many there were so far.
     """
 
-    def __init__(self, prepare: Callable[[Part], "Future[PreparedClip]"], tower: Tower) -> None:
+    def __init__(self, tower: Tower, *, long: int) -> None:
         self.frames = 0
-        self._prepare, self._tower = prepare, tower
+        self._tower, self._long = tower, long
         self._rest: PreparedClip | None = None
-        self._tasks: list[Future[PreparedClip]] = []
+        self._tasks: deque[tuple[Future[PreparedClip], int]] = deque()
         self._held = 0  # frames of both
         self._encoded: list[Future[tuple[str, Features]]] = []
 
-    def take(self, part: Part) -> None:
-        """Prepare a part, and pass on what is enough for the tower."""
-        self._tasks.append(self._prepare(part))
-        self.frames += len(part.frames)
-        self._held += len(part.frames)
-        while self._held > LONG_FRAMES:
+    def take(self, part: "Future[PreparedClip]", count: int) -> None:
+        """Take a part of `count` frames, and pass on what is enough for the tower."""
+        self._tasks.append((part, count))
+        self.frames += count
+        self._held += count
+        while self._held > self._long:
             if self._encoded:
                 self._encoded[-1].result()  # no further ahead of the tower
             self._encode_some()
@@ -186,20 +212,28 @@ class _Gathering:
     def finish(self) -> PreparedClip | EncodedClip:
         """Wait for all of it."""
         if not self._encoded:
-            return self._join()
+            return self._join(self._held)
         while self._held:
             self._encode_some()
         features = [task.result() for task in self._encoded]
         return EncodedClip(name=features[0][0], features=join_features([f for _, f in features]))
 
-    def _join(self) -> PreparedClip:
+    def _join(self, wanted: int) -> PreparedClip:
+        """Take whole parts until there are `wanted` frames, and return them as one."""
         parts = [] if self._rest is None else [self._rest]
-        return join_parts(parts + [task.result() for task in self._tasks])
+        count = sum(len(part.times_s) for part in parts)
+        while self._tasks and count < wanted:
+            task, frames = self._tasks.popleft()
+            parts.append(task.result())
+            count += frames
+        return join_parts(parts)
 
     def _encode_some(self) -> None:
-        some, self._rest = split_clip(self._join(), LONG_FRAMES)
-        self._tasks, self._held = [], len(self._rest.times_s)
+        some, rest = split_clip(self._join(self._long), self._long)
+        self._rest = rest if len(rest.times_s) else None  # it would keep all of them in memory
+        self._held -= len(some.times_s)
         self._encoded.append(self._tower(some))
+        give_back()
 
 
 class Encode(_Stage):

@@ -6,13 +6,16 @@
     ImageBindTower      sound          K clips of two seconds, spread evenly
     WindowTower         sound          windows as long as the encoder hears (CLAP: 10 s), touching
 
+A sound comes in pieces, so that an hour of it is never in memory at once: a tower says by its
+`cutting` which ones it hears, and whether it takes them `apart` or all together.
+
 A file without a usable sound is a `MediaError`, like any other file that cannot be read.
 """
 
 import hashlib
 import json
-import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,10 +24,12 @@ from torch import Tensor
 
 from textreel.features.errors import TowerError
 from textreel.media.clip import Clip
+from textreel.media.cutting import Cutting
 from textreel.media.errors import NoStreamError, TooShortError
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound import SoundMode
-from textreel.media.sound_clips import ShortSoundError, SoundClipSpec, sound_clips
+from textreel.media.sound_clips import ShortSoundError, SoundClipSpec, draw_clips
+from textreel.media.sound_pieces import Piece, TouchingWindows, cut_sound
 from textreel.models.batch import Modality
 from textreel.models.encoders import DualEncoder
 from textreel.models.imagebind_encoder import ImageBindEncoder
@@ -79,19 +84,59 @@ class SoundTower(ClipTower):
     Attributes:
         sound: what of a file's sound must be decoded.
         sound_rate_hz: at which rate.
+        apart: whether it hears each piece by itself, so that a few of a long sound will do.
     """
 
     modality: Modality = "sound"
     sound: SoundMode
     sound_rate_hz: int
+    apart = False
+
+    @property
+    @abstractmethod
+    def cutting(self) -> Cutting:
+        """Which pieces of a sound it hears."""
 
     @abstractmethod
+    def prepare_pieces(
+        self, pieces: Sequence[Piece], *, source: str, start_s: float
+    ) -> tuple[Prepared, list[float]]:
+        """Return the inputs that pieces make, and the time of each row in seconds; on the CPU.
+
+        Args:
+            pieces: all that `cutting` cuts from a sound, or, of a tower that hears them `apart`,
+                some.
+            source: the file, for messages.
+            start_s: the time of sample 0.
+
+        Raises:
+            TooShortError: the sound is too short.
+        """
+
     def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Return the inputs that a sound makes, and the time of each row in seconds; on the CPU.
+        """Return the inputs that a sound in memory makes, and the time of each row.
 
         Raises:
             MediaError: the clip has no sound, or too short a one.
         """
+        if clip.sound is None or clip.sound_rate_hz is None:
+            raise no_sound(clip)
+        sound = clip.sound[:, round(start_s * clip.sound_rate_hz) :]
+        pieces = cut_sound(sound, self.cutting.rule, rate_hz=self.sound_rate_hz)
+        return self.prepare_pieces(pieces, source=clip.source, start_s=start_s)
+
+    def check_length(self, pieces: Sequence[Piece], shortest: float, *, source: str) -> None:
+        """Refuse a sound of fewer than `shortest` samples.
+
+        Raises:
+            TooShortError: naming its length.
+        """
+        total = pieces[0].total if pieces else 0
+        if total < shortest:
+            length_ms = 1000 * total / self.sound_rate_hz
+            raise TooShortError(
+                source, f"its sound of {length_ms:.1f} ms is too short for {self.name}"
+            )
 
     def prepare_frames(self, frames: NDArray[np.uint8]) -> Prepared:
         """Refuse.
@@ -170,14 +215,21 @@ class ImageBindTower(SoundTower):
     def rule(self, spec: SamplingSpec) -> str:
         """Return how many clips, where, and of which part of the file."""
         own = {"num_clips": self._clips.num_clips, "rule": self._clips.rule}
-        return _canonical({"sound_clips": own, **_window(spec)})
+        return _canonical({"sound_clips": own, **heard_part(spec)})
 
-    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Cut and draw the sound of one clip."""
+    @property
+    def cutting(self) -> Cutting:
+        """All channels of K clips."""
+        return Cutting(mode=self.sound, rate_hz=self.sound_rate_hz, rule=self._clips)
+
+    def prepare_pieces(
+        self, pieces: Sequence[Piece], *, source: str, start_s: float
+    ) -> tuple[Prepared, list[float]]:
+        """Draw the clips of one sound; those that overlap see what earlier ones left."""
         try:
-            clips = sound_clips(_heard(clip, start_s=start_s), self._clips)
+            clips = draw_clips(pieces, self._clips)
         except ShortSoundError as error:
-            raise TooShortError(clip.source, str(error)) from error
+            raise TooShortError(source, str(error)) from error
         times_s = (clips.times_s + start_s).tolist()
         return {"mels": torch.from_numpy(clips.mels)}, times_s
 
@@ -190,6 +242,7 @@ class WindowTower(SoundTower):
     """A sound tower over windows as long as it hears, spread so that nothing is left out."""
 
     sound: SoundMode = "mono"
+    apart = True
 
     def __init__(self, encoder: SoundTextEncoder) -> None:
         self.name, self.revision = encoder.name, encoder.revision
@@ -203,20 +256,24 @@ class WindowTower(SoundTower):
 
     def rule(self, spec: SamplingSpec) -> str:
         """Return how long a window is, and of which part of the file."""
-        return _canonical({"sound_windows": {"window_s": self._encoder.window_s}, **_window(spec)})
+        return _canonical(
+            {"sound_windows": {"window_s": self._encoder.window_s}, **heard_part(spec)}
+        )
 
-    def prepare(self, clip: Clip, *, start_s: float) -> tuple[Prepared, list[float]]:
-        """Cut the sound of one clip; the last window ends with it."""
-        sound = _heard(clip, start_s=start_s)[0]
-        rate_hz = self.sound_rate_hz
-        if len(sound) < SHORTEST_S * rate_hz:
-            length_ms = 1000 * len(sound) / rate_hz
-            raise TooShortError(
-                clip.source, f"its sound of {length_ms:.1f} ms is too short for {self.name}"
-            )
-        starts, length = cut_windows(len(sound), round(self._encoder.window_s * rate_hz))
-        inputs = self._encoder.prepare_sounds([sound[at : at + length] for at in starts])
-        return inputs, [start_s + (at + length / 2) / rate_hz for at in starts]
+    @property
+    def cutting(self) -> Cutting:
+        """Windows that cover the sound, the last one ending with it."""
+        rule = TouchingWindows(window_s=self._encoder.window_s)
+        return Cutting(mode=self.sound, rate_hz=self.sound_rate_hz, rule=rule)
+
+    def prepare_pieces(
+        self, pieces: Sequence[Piece], *, source: str, start_s: float
+    ) -> tuple[Prepared, list[float]]:
+        """Draw some windows."""
+        self.check_length(pieces, SHORTEST_S * self.sound_rate_hz, source=source)
+        inputs = self._encoder.prepare_sounds([piece.samples[0] for piece in pieces])
+        middles = [piece.start + piece.samples.shape[1] / 2 for piece in pieces]
+        return inputs, [start_s + middle / self.sound_rate_hz for middle in middles]
 
     def encode(self, prepared: Prepared) -> Tensor:
         """Return unit-norm float32 (N, F)."""
@@ -240,29 +297,15 @@ def as_tower(encoder: Encoder | ClipTower, *, patches: bool = False) -> ClipTowe
     return encoder
 
 
-def cut_windows(num_samples: int, window: int) -> tuple[list[int], int]:
-    """Return where windows start and how long they are, in samples.
-
-    As few as cover the sound, spread evenly, the last one ending with it; a sound that is shorter
-    than a window is one window of its length.
-
-    >>> cut_windows(25, 10)
-    ([0, 7, 15], 10)
-    """
-    count = math.ceil(num_samples / window)
-    length = min(window, num_samples)
-    return [k * (num_samples - length) // max(count - 1, 1) for k in range(count)], length
+def no_sound(clip: Clip) -> NoStreamError:
+    """Return the error of a clip without a sound to hear."""
+    return NoStreamError(clip.source, f"has no sound to encode (its sound: {clip.sound_status})")
 
 
-def _heard(clip: Clip, *, start_s: float) -> NDArray[np.float32]:
-    """Return the sound (C, N) of the window that was asked for."""
-    if clip.sound is None or clip.sound_rate_hz is None:
-        raise NoStreamError(clip.source, f"has no sound to encode (its sound: {clip.sound_status})")
-    return clip.sound[:, round(start_s * clip.sound_rate_hz) :]
-
-
-def _window(spec: SamplingSpec) -> dict[str, float | None]:
-    return {"start_s": spec.start_s, "end_s": spec.end_s}
+def heard_part(spec: SamplingSpec) -> dict[str, float | str | None]:
+    """Return what of a sampling rule matters to a tower that hears; our resampler goes unsaid."""
+    part: dict[str, float | str | None] = {"start_s": spec.start_s, "end_s": spec.end_s}
+    return part if spec.resampler == "sinc" else part | {"resampler": spec.resampler}
 
 
 def _canonical(values: dict[str, object]) -> str:

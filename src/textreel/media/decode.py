@@ -8,7 +8,7 @@ never by number, and two times that fall on one frame give it once.
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from textreel.media.album import HandOn
 from textreel.media.clip import Clip
+from textreel.media.cutting import Cutting, read_pieces
 from textreel.media.errors import NoStreamError, TruncatedError
 from textreel.media.frames import Frames, read_frames
 from textreel.media.opening import why_nothing_there
@@ -24,8 +25,17 @@ from textreel.media.probe import MediaInfo, SoundInfo, probe
 from textreel.media.sampling import SamplingSpec
 from textreel.media.seek import Work
 from textreel.media.sound import Sound, SoundMode, read_sound
+from textreel.media.sound_pieces import TakePiece
 
-__all__ = ["Decoded", "MediaInfo", "SoundInfo", "decode_clip", "probe", "read_clip"]
+__all__ = [
+    "Decoded",
+    "MediaInfo",
+    "SoundInfo",
+    "decode_clip",
+    "decode_pieces",
+    "probe",
+    "read_clip",
+]
 
 DEFAULT_SOUND_RATE_HZ = 16_000
 
@@ -41,12 +51,15 @@ class Decoded:
         notes: what was unusual about the file, one sentence each; empty for a sound file.
         work: packets decoded, packets damaged, jumps made.
         times_s: float64 (T,), the time of every frame that was read, also of those handed on.
+        origin_s: when the first frame is shown, on the container's clock; None without pictures,
+            and where another process has read the file.
     """
 
     clip: Clip
     notes: tuple[str, ...]
     work: Work
     times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    origin_s: float | None = None
 
 
 def read_clip(
@@ -126,10 +139,65 @@ def decode_clip(
             sound,
             rate_hz=sound_rate_hz,
             origin_s=None if frames is None else frames.origin_s,
-            window_s=(spec.start_s or 0.0, spec.end_s),
+            spec=spec,
             progress=progress,
         )
     return _sound_only(path, heard) if frames is None else _joined(path, frames, heard)
+
+
+def decode_pieces(
+    path: Path | str,
+    spec: SamplingSpec,
+    cutting: Cutting,
+    *,
+    hand_on: TakePiece,
+    clock: Decoded | None = None,
+    progress: Callable[[], None] = lambda: None,
+    again: Callable[[], None] = lambda: None,
+) -> Decoded:
+    """Read the pieces of a file's sound that a tower hears, in bounded memory; see `cutting`.
+
+    Args:
+        path: see `read_clip`.
+        spec: its window is what is listened to; its resampler changes the rate.
+        cutting: which pieces.
+        hand_on: takes piece after piece, in order of time.
+        clock: what `decode_clip` has read of the file, in this process; where None, one frame of
+            it is read, which sets the clock.
+        progress: see `decode_clip`.
+        again: called before the sound is read once more.
+
+    Returns:
+        A clip without samples, and with the frames of `clock`, or that one frame.
+
+    Raises:
+        MediaError: see `read_clip`.
+    """
+    path = Path(path)
+    clock = clock or _clock(path, spec, progress)
+    heard = read_pieces(
+        path,
+        cutting,
+        spec,
+        origin_s=None if clock is None else clock.origin_s,
+        hand_on=hand_on,
+        progress=progress,
+        again=again,
+    )
+    if clock is None or clock.origin_s is None:
+        return _sound_only(path, heard)
+    clip = replace(clock.clip, sound_status=heard.status)
+    return replace(clock, clip=clip, notes=clock.notes + heard.notes)
+
+
+def _clock(path: Path, spec: SamplingSpec, progress: Callable[[], None]) -> Decoded | None:
+    """Read one frame of the window; None of a sound file, which is no fault."""
+    one = SamplingSpec(num_frames=1, start_s=spec.start_s, end_s=spec.end_s)
+    try:
+        frames = read_frames(path, one, stream_index=None, progress=progress)
+    except NoStreamError:
+        return None
+    return _joined(path, frames, Sound(status="unused" if frames.has_sound else "absent"))
 
 
 def _joined(path: Path, frames: Frames, heard: Sound) -> Decoded:
@@ -143,7 +211,13 @@ def _joined(path: Path, frames: Frames, heard: Sound) -> Decoded:
         sound_status=heard.status,
     )
     notes = frames.notes + heard.notes
-    return Decoded(clip=clip, notes=notes, work=frames.work, times_s=frames.times_s)
+    return Decoded(
+        clip=clip,
+        notes=notes,
+        work=frames.work,
+        times_s=frames.times_s,
+        origin_s=frames.origin_s,
+    )
 
 
 def _sound_only(path: Path, heard: Sound) -> Decoded:

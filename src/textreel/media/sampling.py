@@ -13,6 +13,10 @@
 Times are on the file's clock in seconds, the first frame at 0. A time stands for the frame shown
 then: the last frame that starts at or before it. So the floor rules, which upstream writes with
 frame numbers, give the same frames at a constant rate and stay meaningful at a variable one.
+
+The rule also says which resampler brings a sound to the rate that a tower hears, where one does:
+see `media.resamplers`. Ours is the default and is left out of what is written and hashed, so that
+a rule of frames alone has the fingerprint that it always had.
 """
 
 import hashlib
@@ -28,6 +32,8 @@ Policy = Literal[
     "centres", "video_llama_floor", "topa_floor", "head_tail", "key_frames", "every_frame"
 ]
 POLICIES: tuple[str, ...] = get_args(Policy)
+ResamplerName = Literal["sinc", "ffmpeg"]
+RESAMPLERS: tuple[str, ...] = get_args(ResamplerName)
 FORMAT = 1
 DEFAULT_NUM_FRAMES = 8
 TOPA_FPS = 1.0
@@ -63,6 +69,7 @@ class SamplingSpec:
         end_s: end of the window (exclusive), the end of the video where None or later than that.
         policy: the rule; see the module's list.
         seed: of the random draws of `head_tail`.
+        resampler: what brings a sound to the rate that is wanted; no matter to frames.
 
     Raises:
         SamplingError: a value is out of range, or a setting would have no effect.
@@ -75,11 +82,17 @@ class SamplingSpec:
     end_s: float | None = None
     policy: Policy = "centres"
     seed: int = 0
+    resampler: ResamplerName = "sinc"
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise SamplingError(
                 f"SamplingSpec: unknown policy {self.policy!r}", f"one of {', '.join(POLICIES)}"
+            )
+        if self.resampler not in RESAMPLERS:
+            raise SamplingError(
+                f"SamplingSpec: unknown resampler {self.resampler!r}",
+                f"one of {', '.join(RESAMPLERS)}",
             )
         if self._counts and self.num_frames is None:
             object.__setattr__(self, "num_frames", DEFAULT_NUM_FRAMES)
@@ -225,7 +238,7 @@ class SamplingSpec:
         return hashlib.sha256(_canonical(values).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the format number, JSON values only."""
+        """Return the fields and the format number, JSON values only; our resampler goes unsaid."""
         values = asdict(self)
         kinds = {
             "fps": float,
@@ -237,6 +250,8 @@ class SamplingSpec:
         for name, kind in kinds.items():
             if values[name] is not None:
                 values[name] = kind(values[name])
+        if self.resampler == "sinc":
+            del values["resampler"]
         return {"format": FORMAT, **values}
 
     def to_json(self) -> str:

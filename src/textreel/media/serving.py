@@ -26,11 +26,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textreel.media.album import HandOn, Part
-from textreel.media.decode import Decoded, decode_clip
+from textreel.media.album import Part
+from textreel.media.cutting import Cutting
+from textreel.media.decode import Decoded, decode_clip, decode_pieces
 from textreel.media.errors import MediaError
 from textreel.media.look import look
 from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_pieces import Piece
 
 if sys.platform != "win32":
     import resource
@@ -105,11 +107,13 @@ def _answer(request: dict[str, Any], out: BinaryIO, requests: Requests) -> None:
             last = now
             _send(out, {"kind": "alive"})
 
-    _limit_cpu(request.pop("cpu_s"))
-    parts = _Parts(out, requests) if request.pop("parts", False) else None
+    limit = partial(_limit_cpu, request.pop("cpu_s"))
+    limit()
+    in_parts = request.pop("parts", False) or "cutting" in request
+    parts = _Parts(out, requests) if in_parts else None
     request["spec"] = SamplingSpec.from_dict(request["spec"])
     try:
-        answer = _read(request, alive, None if parts is None else parts.send)
+        answer = _read(request, alive, parts, limit)
     except MediaError as error:
         fields = {"source": error.source, "cause": error.cause, "hint": error.hint}
         answer = [{"kind": "error", "type": type(error).__name__, **fields}]
@@ -118,11 +122,21 @@ def _answer(request: dict[str, Any], out: BinaryIO, requests: Requests) -> None:
     _send(out, *answer)
 
 
-def _read(request: dict[str, Any], alive: Callable[[], None], hand_on: HandOn | None) -> list[Any]:
+def _read(
+    request: dict[str, Any],
+    alive: Callable[[], None],
+    parts: "_Parts | None",
+    limit: Callable[[], None],
+) -> list[Any]:
     """Return the head of an answer, and its arrays."""
     path, spec = request.pop("path"), request.pop("spec")
     if "describe" in request:
         return [{"kind": "look", "look": asdict(look(path, spec, progress=alive, **request))}]
+    if parts is not None and "cutting" in request:
+        cutting = Cutting.from_dict(request.pop("cutting"))
+        take = parts.send_piece
+        return _clip(decode_pieces(path, spec, cutting, hand_on=take, progress=alive, again=limit))
+    hand_on = None if parts is None else parts.send
     return _clip(decode_clip(path, spec, progress=alive, hand_on=hand_on, **request))
 
 
@@ -152,18 +166,22 @@ def _as_stored(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class _Parts:
-    """Sends parts of a clip; waits where the one before has not been used yet."""
+    """Sends parts of a clip, or pieces of a sound; waits until the one before has been used."""
 
     def __init__(self, out: BinaryIO, requests: Requests) -> None:
         self._out, self._requests, self._sent = out, requests, False
 
     def send(self, part: Part) -> None:
+        self._send({}, {"frames": _as_stored(part.frames), "times_s": part.times_s})
+
+    def send_piece(self, piece: Piece) -> None:
+        where = {"start": piece.start, "total": piece.total}
+        self._send(where, {"samples": np.ascontiguousarray(piece.samples)})
+
+    def _send(self, head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         self.wait()
-        arrays: dict[str, NDArray[Any]] = {
-            "frames": _as_stored(part.frames),
-            "times_s": part.times_s,
-        }
-        _send(self._out, {"kind": "part", "arrays": _described(arrays)}, *arrays.values())
+        told = {"kind": "part", **head, "arrays": _described(arrays)}
+        _send(self._out, told, *arrays.values())
         self._sent = True
 
     def wait(self) -> None:

@@ -15,7 +15,9 @@ from textreel.media.album import FullError
 from textreel.media.clip import SoundStatus
 from textreel.media.errors import TooMuchSoundError
 from textreel.media.opening import open_media, read_only
-from textreel.media.resample import Resampler, resample
+from textreel.media.resample import resample
+from textreel.media.resamplers import SoundResampler, open_resampler
+from textreel.media.sampling import SamplingSpec
 from textreel.media.streams import choose_sound, header_length_s
 
 SoundMode = Literal["skip", "check", "mono", "all"]
@@ -65,8 +67,9 @@ def read_sound(
     *,
     rate_hz: int | None,
     origin_s: float | None,
-    window_s: Window,
+    spec: SamplingSpec,
     progress: Callable[[], None],
+    keep: "Passing | None" = None,
 ) -> Sound:
     """Read a file's sound.
 
@@ -81,8 +84,9 @@ def read_sound(
         rate_hz: the rate wanted; the file's own where None.
         origin_s: when the first frame is shown, on the container's clock; None where there are no
             frames: then the sound itself starts the clock.
-        window_s: the part wanted; its end is None for all.
+        spec: its window is the part wanted, its resampler changes the rate.
         progress: called for each packet, to show that work goes on.
+        keep: takes the samples; where None they are kept as an array, if the mode keeps any.
 
     Raises:
         TooMuchSoundError: it would take more than `MAX_SOUND_BYTES`.
@@ -99,8 +103,9 @@ def read_sound(
             return Sound(status="undecodable", length_s=length_s, notes=(note,))
         read_only(container, stream)
         known_s = max(length_s, (container.duration or 0) / av.time_base)
-        latest_s = max(known_s or UNKNOWN_LENGTH_S, window_s[0]) + LATE_S
-        track = _Track(mode, rate_hz, origin_s, window_s, (length_s, latest_s))
+        latest_s = max(known_s or UNKNOWN_LENGTH_S, spec.start_s or 0.0) + LATE_S
+        keep = keep or (Passing() if mode == "check" else _Growing())
+        track = _Track(mode, rate_hz, origin_s, spec, (length_s, latest_s), keep)
         try:
             for frame in _frames(container, stream, track, progress):
                 track.add(frame)
@@ -119,19 +124,20 @@ class _Track:
         mode: SoundMode,
         rate_hz: int | None,
         origin_s: float | None,
-        window_s: Window,
+        spec: SamplingSpec,
         ends_s: tuple[float, float],
+        kept: "Passing",
     ) -> None:
         self.mode, self.wanted_hz, self.origin_s = mode, rate_hz, origin_s
-        self.window_s = window_s
+        self.window_s: Window = (spec.start_s or 0.0, spec.end_s)
         self.length_s, self.latest_s = ends_s  # as headers tell it; what a time may be at most
         self.rate_hz = 0
         self.channels = 0
         self.damaged = self.packets = self.moved = self.remixed = self.absurd = 0
         self._at = 0  # samples placed, at the file's rate
         self._cut = 0  # samples before the first picture
-        self._resampler: Resampler | None = None
-        self._kept = _Passing() if mode == "check" else _Growing()
+        self._resampler_name, self._kept = spec.resampler, kept
+        self._resampler: SoundResampler | None = None
 
     @property
     def _mixes(self) -> bool:
@@ -143,7 +149,7 @@ class _Track:
         return end_s is not None and self.rate_hz > 0 and self._at >= end_s * self.rate_hz
 
     def add(self, frame: av.AudioFrame) -> None:
-        samples = _to_float(frame)
+        samples = _to_float(frame) if self._kept.hears else _no_matter_what(frame)
         if not self.rate_hz:
             self._start(frame, samples)
         if frame.sample_rate != self.rate_hz:
@@ -159,11 +165,12 @@ class _Track:
         self.channels = 1 if self._mixes else len(samples)
         if self.origin_s is None:
             self.origin_s = frame.time or 0.0
-        target_hz = self.rate_hz if self.mode == "check" else self.wanted_hz or self.rate_hz
+        target_hz = (self._kept.resampled and self.wanted_hz) or self.rate_hz
         if target_hz != self.rate_hz:
-            self._resampler = Resampler(self.rate_hz, target_hz, channels=self.channels)
-        foreseen = int((self.length_s + SPARE_S) * target_hz)
-        self._kept.reserve(self.channels, min(foreseen, FORESEEN))
+            self._resampler = open_resampler(
+                self._resampler_name, self.rate_hz, target_hz, channels=self.channels
+            )
+        self._kept.reserve(self.channels, self.length_s, target_hz)
 
     def _place(self, frame: av.AudioFrame, samples: NDArray[np.float32]) -> None:
         """Append samples where the frame's time says, with zeros before or overlap cut."""
@@ -221,49 +228,78 @@ class _Track:
         return Sound(
             samples=samples,
             rate_hz=None if samples is None else self.wanted_hz or self.rate_hz,
-            status="silent" if self._kept.peak < SILENCE else "used",
+            status="silent" if self._kept.hears and self._kept.peak < SILENCE else "used",
             length_s=max(self.length_s, self._at / self.rate_hz),
             notes=tuple(notes),
         )
 
 
-class _Passing:
-    """Samples of which only the peak is remembered.
+class Passing:
+    """Samples of which only the number and the peak are remembered, at the file's own rate.
 
     Attributes:
+        channels: of the samples.
+        rate_hz: of the samples.
+        length: how many there were so far.
         peak: the largest absolute value so far.
+        resampled: whether it takes samples at the rate that was asked for.
+        hears: whether values matter; where not, any may come in their place.
     """
 
+    resampled = False
+    hears = True
+
     def __init__(self) -> None:
+        self.channels = self.rate_hz = self.length = 0
         self.peak = 0.0
 
-    def reserve(self, channels: int, length: int) -> None:
-        """Foresee (C, N) samples."""
+    def reserve(self, channels: int, length_s: float, rate_hz: int) -> None:
+        """Be told what will come: a sound of about `length_s` seconds, 0 where nobody knows."""
+        self.channels, self.rate_hz = channels, rate_hz
 
     def append(self, samples: NDArray[np.float32]) -> None:
         """Take (C, M) more."""
         peak = max(samples.max(initial=0.0), -samples.min(initial=0.0))
         self.peak = max(self.peak, float(peak))
+        self.length += samples.shape[1]
 
     def array(self) -> NDArray[np.float32] | None:
         """Return what was kept."""
         return None
 
 
-class _Growing(_Passing):
+class Counting(Passing):
+    """Tells how long a sound is; whether it is silent nobody knows then."""
+
+    hears = False
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """Count (C, M) more."""
+        self.length += samples.shape[1]
+
+    def length_at(self, rate_hz: int) -> int:
+        """Return how many samples it has at another rate."""
+        return -(-self.length * rate_hz // max(self.rate_hz, 1))
+
+
+class _Growing(Passing):
     """An array (C, N) that grows by appending, without a second copy where N was foreseen."""
+
+    resampled = True
 
     def __init__(self) -> None:
         super().__init__()
         self._data = np.empty((1, 0), dtype=np.float32)
-        self._length = 0
 
-    def reserve(self, channels: int, length: int) -> None:
-        self._data = np.empty((channels, length), dtype=np.float32)
+    def reserve(self, channels: int, length_s: float, rate_hz: int) -> None:
+        super().reserve(channels, length_s, rate_hz)
+        foreseen = min(int((length_s + SPARE_S) * rate_hz), FORESEEN)
+        self._data = np.empty((channels, foreseen), dtype=np.float32)
 
     def append(self, samples: NDArray[np.float32]) -> None:
+        start = self.length
         super().append(samples)
-        channels, stop = len(self._data), self._length + samples.shape[1]
+        channels, stop = len(self._data), self.length
         if 4 * channels * stop > MAX_SOUND_BYTES:
             raise FullError(
                 f"its sound of {channels} channels takes more than {MAX_SOUND_BYTES / 1e9:.1f} GB "
@@ -271,13 +307,12 @@ class _Growing(_Passing):
             )
         if stop > self._data.shape[1]:
             grown = np.empty((channels, stop + stop // 2), dtype=np.float32)
-            grown[:, : self._length] = self._data[:, : self._length]
+            grown[:, :start] = self._data[:, :start]
             self._data = grown
-        self._data[:, self._length : stop] = samples
-        self._length = stop
+        self._data[:, start:stop] = samples
 
     def array(self) -> NDArray[np.float32] | None:
-        return self._data[:, : self._length]
+        return self._data[:, : self.length]
 
 
 def _frames(
@@ -321,3 +356,8 @@ def _to_float(frame: av.AudioFrame) -> NDArray[np.float32]:
     bits = 8 * samples.dtype.itemsize
     zero = 1 << (bits - 1) if samples.dtype.kind == "u" else 0
     return ((samples.astype(np.float64) - zero) / (1 << (bits - 1))).astype(np.float32)
+
+
+def _no_matter_what(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """Return zeros of a frame's shape that take no memory."""
+    return np.broadcast_to(np.float32(0), (frame.layout.nb_channels, frame.samples))

@@ -18,6 +18,7 @@ Source: facebookresearch/ImageBind@53680b0, imagebind/data.py; pytorchvideo 6cdc
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textreel.media.mel import MelSpec, log_mel
+from textreel.media.sound_pieces import Bounds, Piece, cut_sound
 
 ClipRule = Literal["imagebind", "video-llama"]
 RATE_HZ = 16_000
@@ -60,6 +62,11 @@ class SoundClipSpec:
         """Return a short name of both."""
         text = f"sound-clips {self.num_clips} {self.rule}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def bounds(self, num_samples: int, rate_hz: int) -> Bounds:
+        """Return [start, stop) of each clip in samples, inside the sound."""
+        seconds = clip_bounds(num_samples / rate_hz, self)
+        return [(int(a * rate_hz), min(int(b * rate_hz), num_samples)) for a, b in seconds]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -105,23 +112,42 @@ def sound_clips(sound: NDArray[np.float32], spec: SoundClipSpec | None = None) -
     spec = spec or SoundClipSpec()
     if sound.ndim != 2:
         raise ValueError(f"sound_clips takes a sound (C, N), got {sound.shape}")
-    if sound.shape[1] < _MEL.frame:
+    return draw_clips(cut_sound(sound, spec, rate_hz=RATE_HZ), spec)
+
+
+def draw_clips(pieces: Sequence[Piece], spec: SoundClipSpec) -> SoundClips:
+    """Draw the clips that a spec cuts, in order of time; they are left as they are.
+
+    Args:
+        pieces: all that `spec` cuts from a sound at 16 kHz, (C, n) each.
+        spec: how they were cut.
+
+    Raises:
+        ShortSoundError: less than one frame of 25 ms.
+    """
+    total = pieces[0].total if pieces else 0
+    if total < _MEL.frame:
         raise ShortSoundError(
-            f"its sound of {1000 * sound.shape[1] / RATE_HZ:.1f} ms is shorter than one frame of "
+            f"its sound of {1000 * total / RATE_HZ:.1f} ms is shorter than one frame of "
             f"{1000 * _MEL.frame_s:.0f} ms"
         )
-    duration_s = sound.shape[1] / RATE_HZ
-    bounds = clip_bounds(duration_s, spec)
-    overlap = len(bounds) > 1 and bounds[1][0] < bounds[0][1]
-    work = sound.astype(np.float32) if overlap else sound  # an hour of six channels is 1.4 GB
-    mels, times_s = [], []
-    for start, end in bounds:
-        clip = work[:, int(start * RATE_HZ) : int(end * RATE_HZ)]
-        clip = clip if overlap else clip.astype(np.float32)
-        clip -= clip.mean(dtype=np.float64)  # in place: later clips that overlap see it
+    mels: list[NDArray[np.float32]] = []
+    before, end = np.empty((1, 0), dtype=np.float32), 0
+    for piece in pieces:
+        clip = piece.samples.astype(np.float32)
+        if (shared := min(end - piece.start, clip.shape[1])) > 0:
+            at = before.shape[1] - (end - piece.start)
+            clip[:, :shared] = before[:, at : at + shared]
+        clip -= clip.mean(dtype=np.float64)  # later clips that overlap see it
         mels.append(_picture(clip[0]))
-        times_s.append(float(start + min(end, Fraction(duration_s))) / 2)
-    return SoundClips(mels=np.stack(mels), times_s=np.array(times_s))
+        before, end = clip, piece.start + clip.shape[1]
+    return SoundClips(mels=np.stack(mels), times_s=clip_middles(total / RATE_HZ, spec))
+
+
+def clip_middles(duration_s: float, spec: SoundClipSpec) -> NDArray[np.float64]:
+    """Return the middle of each clip in seconds."""
+    ends = Fraction(duration_s)
+    return np.array([float(a + min(b, ends)) / 2 for a, b in clip_bounds(duration_s, spec)])
 
 
 def _picture(channel: NDArray[np.float32]) -> NDArray[np.float32]:

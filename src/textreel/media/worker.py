@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ import numpy as np
 from textreel.media import errors
 from textreel.media.album import HandOn, Part
 from textreel.media.clip import Clip
+from textreel.media.cutting import Cutting
 from textreel.media.decode import DEFAULT_SOUND_RATE_HZ, Decoded
 from textreel.media.errors import DecoderCrashError, DecodeTimeoutError, MediaError
 from textreel.media.look import Look
@@ -34,6 +36,7 @@ from textreel.media.sampling import SamplingSpec
 from textreel.media.seek import Work
 from textreel.media.serving import ARRAYS
 from textreel.media.sound import SoundMode
+from textreel.media.sound_pieces import Piece, TakePiece
 
 CLOSE_S = 5.0
 BOOT = (
@@ -154,7 +157,37 @@ class GuardedReader:
             DecodeTimeoutError, DecoderCrashError, MediaError: see `read`.
         """
         request = _request(path, spec, "skip") | {"stream_index": stream_index, "parts": True}
-        return _decoded(self._ask(request, source=str(path), hand_on=hand_on))
+
+        def take(part: dict[str, Any]) -> None:
+            hand_on(Part(frames=part["frames"], times_s=part["times_s"]))
+
+        return _decoded(self._ask(request, source=str(path), take=take))
+
+    def read_pieces(
+        self, path: Path | str, spec: SamplingSpec, cutting: Cutting, *, hand_on: TakePiece
+    ) -> Decoded:
+        """Decode those pieces of a file's sound that a tower hears; see `decode_pieces`.
+
+        A sound that must be read twice may take the CPU seconds of one file each time.
+
+        Args:
+            path: see `read_clip`.
+            spec: see `decode_pieces`.
+            cutting: which pieces.
+            hand_on: takes each piece. Where it raises, the worker is ended.
+
+        Returns:
+            A clip without samples.
+
+        Raises:
+            DecodeTimeoutError, DecoderCrashError, MediaError: see `read`.
+        """
+        request = _request(path, spec, cutting.mode) | {"cutting": cutting.to_dict()}
+
+        def take(part: dict[str, Any]) -> None:
+            hand_on(Piece(samples=part["samples"], start=part["start"], total=part["total"]))
+
+        return _decoded(self._ask(request, source=str(path), take=take))
 
     def look(
         self,
@@ -173,7 +206,11 @@ class GuardedReader:
         return Look.from_dict(self._ask(request, source=str(path))["look"])
 
     def _ask(
-        self, request: dict[str, Any], *, source: str, hand_on: HandOn | None = None
+        self,
+        request: dict[str, Any],
+        *,
+        source: str,
+        take: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its answer.
 
@@ -184,8 +221,8 @@ class GuardedReader:
         try:
             _tell(process, request | {"cpu_s": self.limits.cpu_s})
             while (answer := self._wait(source))["kind"] == "part":
-                assert hand_on is not None
-                hand_on(Part(frames=answer["frames"], times_s=answer["times_s"]))
+                assert take is not None
+                take(answer)
                 _tell(process, {})
             answered = True
         finally:

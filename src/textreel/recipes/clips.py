@@ -13,9 +13,11 @@ from random import Random
 
 from textreel.data.textual_video import TextualVideo
 from textreel.features.encode_store import fill_clips
+from textreel.features.rules import require_rule
 from textreel.features.store import FeatureStore
 from textreel.features.thin import thin
 from textreel.media.sampling import SamplingSpec
+from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.demo_media import rendered
@@ -76,11 +78,13 @@ def stored_pictures(
 
     Raises:
         FeatureStoreError: no store there.
-        FeatureMismatchError: it is of another encoder.
+        FeatureMismatchError: it is of another encoder, or of other frames than the run looks at.
         MissingFeaturesError: some clips have no features in it.
     """
     opened = FeatureStore.open(store)
     opened.require(encoder=encoder.name, revision=encoder.revision)
+    clips = SoundClipSpec(num_clips=num_frames)  # of an encoder that hears
+    require_rule(opened, SamplingSpec(num_frames=num_frames), clips)
     found = opened.read_many([video.id for video in videos])
     return [thin(features, wanted=num_frames) for features in found]
 

@@ -24,6 +24,7 @@ from textreel.data.senses_prompt import Shown, shown_of, write_caption_prompt
 from textreel.data.senses_templates import STILL_REQUESTS
 from textreel.features.errors import MissingFeaturesError
 from textreel.features.file_index import read_file_index
+from textreel.features.rules import require_rule
 from textreel.features.store import FeatureStore
 from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
@@ -224,6 +225,7 @@ def _open_stores(sources: Sources, stage: SensesStage, name: str) -> dict[str, F
     stores = {sense: FeatureStore.open(wanted[sense]) for sense in senses}
     for sense, store in stores.items():
         store.require(revision=sources.revisions[sense])
+        require_rule(store, source.sampling or sources.recipe.sampling, sources.recipe.clips)
     return stores
 
 

@@ -41,6 +41,8 @@ class DataSource:
             `clips`, drawn frames, and for the sound branch pictures of what sounds.
         sense: for the world and for `textual`: what a prompt shows, and so what it asks about.
         only: for the world: question types; empty: all that suit the sense.
+        sampling: the rule by which its features were made, where it is another one than that of the
+            run on purpose: features of another rule are refused.
     """
 
     corpus: str
@@ -52,6 +54,7 @@ class DataSource:
     shows: Literal["text", "clips"] = "text"
     sense: Sense = "both"
     only: tuple[str, ...] = ()
+    sampling: SamplingSpec | None = None
 
     def __post_init__(self) -> None:
         if self.corpus not in (WORLD, TEXTUAL, *CORPORA):
@@ -170,6 +173,11 @@ class SensesRecipe:
             shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
             if (shape is None) != (encoder is None):
                 raise RecipeError(f"the {sense} branch and its encoder go together")
+        if self.sampling.resampler != "sinc" and self.sound is None:
+            raise RecipeError(
+                f"sampling.resampler={self.sampling.resampler!r} has no effect on a recipe without "
+                f"a sound branch"
+            )
         for sense, bridge in self.bridges.items():
             if sense not in ("image", "sound") or getattr(self, sense) is None:
                 raise RecipeError(f"bridges: the recipe has no sense {sense!r}")
@@ -189,5 +197,14 @@ class SensesRecipe:
                 raise RecipeError(f"stage {name} reads {absent[0]}, which the recipe does not have")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
-        return asdict(self)
+        """Return the recipe as plain JSON values.
+
+        Our resampler goes unsaid, as in a spec, and so does that a source has no rule of its own.
+        """
+        values = asdict(self)
+        if self.sampling.resampler == "sinc":
+            del values["sampling"]["resampler"]
+        for name, source in self.data.items():
+            if source.sampling is None:
+                del values["data"][name]["sampling"]
+        return values

@@ -70,7 +70,7 @@ class SensesStudy:
 
     def to_json(self) -> dict[str, Any]:
         """Return the study as plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"recipe": self.recipe.to_json()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

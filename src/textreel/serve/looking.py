@@ -18,11 +18,12 @@ from textreel.features.encode import (
     encode_together,
     prepare_sound,
 )
+from textreel.features.listening import hear
 from textreel.features.thin import thin
-from textreel.features.towers import ClipTower, ImageBindTower, SoundTower, as_tower
+from textreel.features.towers import ClipTower, ImageBindTower, SoundTower, as_tower, no_sound
 from textreel.media.clip import Clip, SoundStatus
 from textreel.media.decode import decode_clip
-from textreel.media.resample import resample
+from textreel.media.resamplers import resample_by
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
@@ -149,15 +150,16 @@ def sense_of(encoder: TextEncoder, sampling: SamplingSpec) -> ClipTower:
 def _listen(video: str | Path | Clip, tower: SoundTower, sampling: SamplingSpec) -> Seen:
     """Encode the sound of a file, or of a clip that brings one; of many windows some."""
     notes: tuple[str, ...] = ()
-    start_s = 0.0
-    if not isinstance(video, Clip):
-        start_s = sampling.start_s or 0.0
-        spec = SamplingSpec(num_frames=1, start_s=sampling.start_s, end_s=sampling.end_s)
-        read = decode_clip(video, spec, sound=tower.sound, sound_rate_hz=tower.sound_rate_hz)
-        video, notes = read.clip, read.notes
-    clip = _at_rate(video, tower)
-    prepared = prepare_sound(clip.source, clip, tower, start_s=start_s)
-    ((_, heard),) = encode_together([prepared], tower)
+    if isinstance(video, Clip):
+        clip = at_rate(video, tower, sampling)
+        prepared = prepare_sound(clip.source, clip, tower, start_s=0.0)
+        ((_, heard),) = encode_together([prepared], tower)
+    else:
+        found, read = hear(video, tower, sampling)
+        clip, notes = read.clip, read.notes
+        if found is None:
+            raise no_sound(clip)
+        heard = found
     kept = heard if sampling.num_frames is None else thin(heard, wanted=sampling.num_frames)
     if len(kept.values) < len(heard.values):
         notes += (f"heard {len(kept.values)} of {len(heard.values)} pieces of its sound",)
@@ -170,12 +172,12 @@ def _listen(video: str | Path | Clip, tower: SoundTower, sampling: SamplingSpec)
     )
 
 
-def _at_rate(clip: Clip, tower: SoundTower) -> Clip:
+def at_rate(clip: Clip, tower: SoundTower, spec: SamplingSpec) -> Clip:
     """Return a clip with its sound as a tower wants it: at its rate, in one channel or in all."""
     if clip.sound is None or clip.sound_rate_hz is None:
         return clip
     sound = clip.sound if tower.sound == "all" else clip.sound.mean(0, keepdims=True)
-    sound = resample(sound, clip.sound_rate_hz, tower.sound_rate_hz)
+    sound = resample_by(spec.resampler, sound, clip.sound_rate_hz, tower.sound_rate_hz)
     return replace(clip, sound=sound, sound_rate_hz=tower.sound_rate_hz)
 
 

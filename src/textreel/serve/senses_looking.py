@@ -8,22 +8,22 @@ what became of the sound: used, absent, silent, undecodable, or unused by a run 
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-import numpy as np
 import torch
 
 from textreel.data.textual_video import TextualVideo
 from textreel.features.encode import encode_textual_videos
+from textreel.features.listening import hear
 from textreel.features.towers import ClipTower, SoundTower
-from textreel.media.clip import Clip
-from textreel.media.decode import decode_clip
+from textreel.media.clip import Clip, SoundStatus
+from textreel.media.decode import Decoded, decode_clip
 from textreel.media.errors import TooShortError
-from textreel.media.resample import resample
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
 from textreel.serve.errors import EncoderMismatchError, NothingToSeeError, StoryError
-from textreel.serve.looking import Seen, Video, fewer_frames
+from textreel.serve.looking import Seen, Video, at_rate, fewer_frames
 from textreel.serve.story import is_story, read_story
 
 
@@ -66,35 +66,56 @@ def look_and_listen(video: Video, senses: Senses, *, sampling: SamplingSpec, nam
     if isinstance(video, TextualVideo) or (not isinstance(video, Clip) and is_story(video)):
         return _read(video if isinstance(video, TextualVideo) else read_story(video), senses, name)
     if isinstance(video, Clip):
-        return _perceive(video, senses, name=name)
-    ear = senses.ear
-    decoded = decode_clip(
-        video,
-        sampling,
-        sound="skip" if ear is None else ear.sound,
-        sound_rate_hz=16_000 if ear is None else ear.sound_rate_hz,
-    )
-    start_s = sampling.start_s or 0.0
-    seen = _perceive(decoded.clip, senses, name=name, start_s=start_s)
+        return _perceive(video, _hear_clip(video, senses.ear, sampling), senses, name=name)
+    decoded = decode_clip(video, sampling)
+    heard = _hear_file(video, decoded, senses.ear, sampling)
+    seen = _perceive(decoded.clip, heard, senses, name=name)
     few = fewer_frames(decoded.clip, sampling.num_frames) if seen.frame_times_s else ()
     return replace(seen, notes=decoded.notes + few + seen.notes)
 
 
-def _perceive(clip: Clip, senses: Senses, *, name: str, start_s: float = 0.0) -> Seen:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Heard:
+    """What was heard of a sound, and what became of it."""
+
+    status: SoundStatus
+    features: Features | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _hear_file(
+    path: str | Path, decoded: Decoded, ear: SoundTower | None, spec: SamplingSpec
+) -> _Heard:
+    """Hear the sound of a file, piece after piece."""
+    if ear is None:
+        return _Heard(status=decoded.clip.sound_status)
+    try:
+        found, read = hear(path, ear, spec, clock=decoded, silence=False)
+    except TooShortError as error:
+        return _Heard(status="undecodable", notes=(error.cause,))
+    notes = read.notes[len(decoded.notes) :]
+    return _Heard(status=read.clip.sound_status, features=found, notes=notes)
+
+
+def _hear_clip(clip: Clip, ear: SoundTower | None, spec: SamplingSpec) -> _Heard:
+    """Hear the sound of a clip, if it brings one."""
+    if ear is None and clip.sound is not None:
+        return _Heard(status="unused")
+    if ear is None or clip.sound is None or clip.sound_status != "used":
+        return _Heard(status=clip.sound_status)
+    try:
+        prepared, times_s = ear.prepare(at_rate(clip, ear, spec), start_s=0.0)
+    except TooShortError as error:
+        return _Heard(status="undecodable", notes=(error.cause,))
+    return _Heard(status="used", features=_features(ear.encode(prepared), times_s, ear))
+
+
+def _perceive(clip: Clip, sound: _Heard, senses: Senses, *, name: str) -> Seen:
     features = None
     if senses.eye is not None and len(clip.frames):
         rows = senses.eye.encode(senses.eye.prepare_frames(clip.frames))
         features = _features(rows, clip.frame_times_s.tolist(), senses.eye)
-    heard, status = None, clip.sound_status
-    notes: tuple[str, ...] = ()
-    if senses.ear is None and clip.sound is not None:
-        status = "unused"
-    elif senses.ear is not None and clip.sound is not None and status == "used":
-        try:
-            prepared, times_s = senses.ear.prepare(_as_heard(clip, senses.ear), start_s=start_s)
-            heard = _features(senses.ear.encode(prepared), times_s, senses.ear)
-        except TooShortError as error:
-            status, notes = "undecodable", (error.cause,)
+    heard = sound.features
     if features is None and heard is None:
         has = " and ".join(
             what
@@ -103,30 +124,19 @@ def _perceive(clip: Clip, senses: Senses, *, name: str, start_s: float = 0.0) ->
         )
         raise NothingToSeeError(
             f"{clip.source}: {name} has {has} only, and the file has {len(clip.frames)} frames and "
-            f"its sound is {status}",
+            f"its sound is {sound.status}",
             hint="Give a file with pictures, or with a sound that can be heard.",
         )
     return Seen(
         source=clip.source,
         features=features,
         heard=heard,
-        sound_status=status,
+        sound_status=sound.status,
         clip=clip if features is not None else None,
-        notes=notes,
+        notes=sound.notes,
         frame_times_s=() if features is None else tuple(clip.frame_times_s.tolist()),
         heard_times_s=() if heard is None else tuple(heard.times_s.tolist()),
     )
-
-
-def _as_heard(clip: Clip, ear: SoundTower) -> Clip:
-    """Return a clip with its sound at the rate, and in as many channels, as the ear takes."""
-    sound, rate_hz = clip.sound, clip.sound_rate_hz
-    assert sound is not None and rate_hz is not None
-    if ear.sound == "mono" and len(sound) > 1:
-        sound = sound.mean(axis=0, keepdims=True, dtype=np.float32)
-    if rate_hz != ear.sound_rate_hz:
-        sound = resample(sound, rate_hz, ear.sound_rate_hz)
-    return replace(clip, sound=sound, sound_rate_hz=ear.sound_rate_hz)
 
 
 def _features(rows: torch.Tensor, times_s: list[float], tower: ClipTower) -> Features:
