@@ -56,12 +56,12 @@ def test_about_the_means_is_the_plain_formula(together, top_k, monkeypatch) -> N
     memory, picture_mean = normalize(unit(40, 16, seed=1) + 0.4, dim=-1), 0.5 * unit(16, seed=2)
     bridge = Memory(memory, temperature=0.1, top_k=top_k, picture_mean=picture_mean)
     queries = normalize(values()[MASK].flatten(0, 1) - picture_mean, dim=-1)
-    similar = queries @ memory.T
+    text_mean = memory.mean(0)
+    spread = (memory - text_mean).norm(dim=-1).mean()
+    similar = queries @ memory.T / spread
     if top_k is not None:
         similar[similar < similar.topk(top_k).values[:, -1:]] = -torch.inf
-    text_mean = memory.mean(0)
     moved = torch.softmax(similar / 0.1, dim=-1) @ memory - text_mean
-    spread = (memory - text_mean).norm(dim=-1).mean()
     wanted = normalize(text_mean + spread * normalize(moved, dim=-1), dim=-1)
     torch.testing.assert_close(
         bridge(values(), MASK)[MASK].flatten(0, 1), wanted, atol=5e-6, rtol=0
@@ -161,6 +161,8 @@ def test_what_must_not_pass_is_refused() -> None:
         Memory(unit(4, 16), top_k=5)
     with pytest.raises(ModelConfigError, match=r"the mean picture must be \(16,\) as the rows are"):
         Memory(unit(4, 16), picture_mean=torch.zeros(4))
+    with pytest.raises(BridgeError, match="1 rows of the memory are all the same"):
+        Memory(unit(1, 16), picture_mean=torch.zeros(16))
     with pytest.raises(ModelConfigError, match=r"means must be \(F,\) each, got"):
         MeanShift(picture_mean=torch.zeros(2), text_mean=torch.zeros(3))
 

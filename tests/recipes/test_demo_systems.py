@@ -83,7 +83,7 @@ def test_similarity_takes_the_option_nearest_to_the_mean_frame() -> None:
 
 def test_every_bridge_is_made_from_what_the_encoder_has() -> None:
     means = EncoderStatistics(image_mean=torch.zeros(3), text_mean=torch.ones(3))
-    memory = torch.tensor([[2.0, 0.0, 0.0]])
+    memory = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     made = make_bridges(Encoder(means), memory)  # type: ignore[arg-type]
     assert [(name, settings.name) for name, settings, _ in made] == [
         ("none", "none"),

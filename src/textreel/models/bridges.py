@@ -48,11 +48,13 @@ class Memory(nn.Module):
     mean. About the means (not published), the same formula does neither, at a temperature of .1:
 
         q = unit(v - picture mean)              the offset between the modalities weighs nothing
-        d = softmax(q M^T / temperature) M - text mean
-        unit(text mean + spread unit(d))        spread: mean length of a row minus the text mean
+        d = softmax(q M^T / (temperature spread)) M - text mean
+        unit(text mean + spread unit(d))
 
-    The text mean is the memory's own. (To subtract it from the keys too would change no weight.)
-    docs/LOG.md has what both forms are worth.
+    Text mean and spread, the mean length of a row minus the text mean, are the memory's own. (To
+    subtract the text mean from the keys would change no weight; to divide by the spread makes a
+    temperature mean the same however far all texts lie from zero.) docs/LOG.md has what both forms
+    are worth.
 
     Args:
         memory: (M, F), unit rows, float32 or bfloat16; kept as it is.
@@ -89,7 +91,7 @@ class Memory(nn.Module):
         self.temperature = temperature
         self.top_k = top_k
         self.register_buffer("memory", memory, persistent=False)
-        self.spread, text_mean = 0.0, None
+        self.spread, text_mean = 1.0, None
         if picture_mean is not None:
             if picture_mean.shape != memory.shape[1:]:
                 raise ModelConfigError(
@@ -98,6 +100,11 @@ class Memory(nn.Module):
                 )
             picture_mean = picture_mean.float()
             text_mean, self.spread = _mean_and_spread(memory)
+            if not self.spread > 0:
+                raise BridgeError(
+                    f"the {len(memory)} rows of the memory are all the same: they have no spread",
+                    hint="give a memory of several texts, or cross without centring",
+                )
         self.register_buffer("picture_mean", picture_mean, persistent=False)
         self.register_buffer("text_mean", text_mean, persistent=False)
 
@@ -116,7 +123,7 @@ class Memory(nn.Module):
         """
         queries = _real_vectors(values, mask, empty=empty_frames).float()
         if self.picture_mean is not None:
-            queries = normalize(queries - self.picture_mean, dim=-1)
+            queries = normalize(queries - self.picture_mean, dim=-1) / self.spread
         with torch.autocast(queries.device.type, enabled=False):  # cosines / .01 need all bits
             if self.top_k is None:
                 moved = self._streamed(queries)

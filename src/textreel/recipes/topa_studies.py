@@ -19,7 +19,7 @@ from textreel.recipes.topa import topa_tiny, tuned
 NOISES = (0.0, 0.005, 0.04)
 LONG_FRAMES, LONG_SECONDS, WINDOW = (8, 16, 64), (60.0, 180.0), 8
 PUBLISHED_MEMORY = Look(name="memory .01", bridge="memory")
-MEMORY = Look(name="memory", bridge="memory", temperature=0.1, centred=True)
+MEMORY = Look(name="memory", bridge="memory", temperature=0.07, memory_videos=3000, centred=True)
 """The memory that did best on validation scenes, of `MEMORY_CHOICES`; docs/LOG.md."""
 BRIDGES = (
     Look(name="texts", shown="texts"),
@@ -41,8 +41,8 @@ MEMORIES = (
     Look(name="memory, captions + objects", bridge="memory", make_up="caption+objects"),
     Look(name="memory, top 8", bridge="memory", top_k=8),
     *(
-        replace(MEMORY, name=f"centred memory .1 of {count} videos", memory_videos=count)
-        for count in (30, 300, 1000)
+        replace(MEMORY, name=f"centred memory of {count} videos", memory_videos=count)
+        for count in (30, 300, 1000, 3000)
     ),
 )
 """Size and make-up at the published temperature; elsewhere 1,000 videos' captions are used."""
@@ -65,17 +65,25 @@ MEMORY_CHOICES = tuple(
             make_up="caption+objects",
         ),
         *(
-            replace(MEMORY, name=f"centred memory {temperature}", temperature=temperature)
-            for temperature in (0.03, 0.05, 0.1, 0.2)
+            replace(
+                MEMORY,
+                name=f"centred memory {temperature} of {count}",
+                temperature=temperature,
+                memory_videos=count,
+            )
+            for count, temperature in (
+                *((1000, temperature) for temperature in (0.05, 0.07, 0.1, 0.15)),
+                (300, 0.1),
+                (3000, 0.07),
+                (3000, 0.1),
+            )
         ),
-        replace(MEMORY, name="centred memory .1 of 300", memory_videos=300),
-        replace(MEMORY, name="centred memory .1 of 3000", memory_videos=3000),
-        replace(MEMORY, name="centred memory .1, top 64", top_k=64),
-        replace(MEMORY, name="centred memory .1, captions + objects", make_up="caption+objects"),
+        replace(MEMORY, name="centred memory, top 64", top_k=64),
+        replace(MEMORY, name="centred memory, captions + objects", make_up="caption+objects"),
         Look(name="mean shift", bridge="mean_shift"),
     )
 )
-"""What a memory's options are chosen from, across `ablations`' wide gap."""
+"""What a memory's options were chosen from, across `ablations`' wide gap; the best is `MEMORY`."""
 
 
 def efficiency(study: Study) -> list[Cell]:
