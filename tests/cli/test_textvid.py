@@ -14,7 +14,7 @@ from textreel.features.memory import load_memory
 from textreel.models import endpoint
 from textreel.models.endpoint_wire import completion_body
 from textreel.recipes.bench_stories import story_body, topic_of
-from textreel.serve.run_files import find_run, load_settings
+from textreel.serve.run_files import BridgeSettings, find_run, load_settings
 
 URL = "http://127.0.0.1:9/v1"
 MODEL = ["--llm", URL, "--model", "m"]
@@ -219,7 +219,13 @@ def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys) -> None:
     assert run(["memory", "use", str(copy), str(file), "--top-k", "5"]) == 0
     bridge = load_settings(copy).bridge
     assert (bridge.name, bridge.temperature, bridge.top_k) == ("memory", 0.01, 5)
+    assert not bridge.centred
     assert (copy / "memory.safetensors").read_bytes() == file.read_bytes()
+    centred = ["memory", "use", str(copy), str(file), "--temperature", "0.1", "--centred"]
+    assert run(centred) == 0
+    assert load_settings(copy).bridge == BridgeSettings(
+        name="memory", temperature=0.1, centred=True
+    )
     assert run(["memory", "use", "tiny", str(file)]) != 0
     assert "is part of the package and stays as it is" in capsys.readouterr().err
 

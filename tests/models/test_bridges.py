@@ -48,6 +48,51 @@ def test_top_k_uses_the_nearest_rows_only(monkeypatch) -> None:
     torch.testing.assert_close(whole, Memory(memory, temperature=0.1)(values(), MASK))
 
 
+@pytest.mark.parametrize("top_k", [None, 3])
+@pytest.mark.parametrize("together", [7, 1024])
+def test_about_the_means_is_the_plain_formula(together, top_k, monkeypatch) -> None:
+    monkeypatch.setattr(bridges, "CPU_ROWS", together)
+    monkeypatch.setattr(bridges, "CHUNK_ROWS", together)
+    memory, picture_mean = normalize(unit(40, 16, seed=1) + 0.4, dim=-1), 0.5 * unit(16, seed=2)
+    bridge = Memory(memory, temperature=0.1, top_k=top_k, picture_mean=picture_mean)
+    queries = normalize(values()[MASK].flatten(0, 1) - picture_mean, dim=-1)
+    text_mean = memory.mean(0)
+    spread = (memory - text_mean).norm(dim=-1).mean()
+    similar = queries @ memory.T / spread
+    if top_k is not None:
+        similar[similar < similar.topk(top_k).values[:, -1:]] = -torch.inf
+    moved = torch.softmax(similar / 0.1, dim=-1) @ memory - text_mean
+    wanted = normalize(text_mean + spread * normalize(moved, dim=-1), dim=-1)
+    torch.testing.assert_close(
+        bridge(values(), MASK)[MASK].flatten(0, 1), wanted, atol=5e-6, rtol=0
+    )
+
+
+def test_about_the_means_an_offset_of_all_pictures_changes_nothing_and_nothing_shrinks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    meant = torch.randn(2000, 4, generator=generator)  # four facts, told by both modalities
+    texts = normalize(
+        torch.cat([meant, torch.full((2000, 1), 3.0), torch.zeros(2000, 1)], 1), dim=1
+    )
+    pictures = normalize(
+        torch.cat([meant, torch.zeros(2000, 1), torch.full((2000, 1), 3.0)], 1), dim=1
+    )
+    seen, true = pictures[:50, None, None], texts[:50]
+    mask = torch.ones(50, 1, dtype=torch.bool)
+    memory, mean = texts[50:], pictures.mean(0)
+    centred = Memory(memory, temperature=0.1, picture_mean=mean)(seen, mask)[:, 0, 0]
+    published = Memory(memory, temperature=0.1)(seen, mask)[:, 0, 0]  # shrinks
+    lengths = [(x - memory.mean(0)).norm(dim=-1).mean() for x in (true, centred, published)]
+    assert 0.8 < lengths[1] / lengths[0] < 1.25
+    assert lengths[2] / lengths[0] < 0.75
+    told = [
+        torch.cosine_similarity(x, true - memory.mean(0), dim=-1).mean()
+        for x in (centred - memory.mean(0), pictures[:50] - memory.mean(0))
+    ]
+    assert told[0] > 0.95
+    assert told[1] < 0.5
+
+
 def test_a_remembered_vector_stays_where_it_is() -> None:
     memory = torch.eye(16)
     out = Memory(memory, temperature=1e-3)(memory[None, :3, None], MASK[:1])
@@ -77,6 +122,7 @@ def test_mean_shift_by_hand() -> None:
         Identity(),
         Memory(unit(40, 16, seed=1)),
         Memory(unit(40, 16, seed=1), top_k=2),
+        Memory(unit(40, 16, seed=1), temperature=0.1, picture_mean=torch.full((16,), 0.1)),
         MeanShift(picture_mean=torch.zeros(16), text_mean=torch.full((16,), 0.1)),
     ],
 )
@@ -113,6 +159,10 @@ def test_what_must_not_pass_is_refused() -> None:
         Memory(unit(4, 16), temperature=0)
     with pytest.raises(ModelConfigError, match=r"top_k=5 must lie in 1\.\.4"):
         Memory(unit(4, 16), top_k=5)
+    with pytest.raises(ModelConfigError, match=r"the mean picture must be \(16,\) as the rows are"):
+        Memory(unit(4, 16), picture_mean=torch.zeros(4))
+    with pytest.raises(BridgeError, match="1 rows of the memory are all the same"):
+        Memory(unit(1, 16), picture_mean=torch.zeros(16))
     with pytest.raises(ModelConfigError, match=r"means must be \(F,\) each, got"):
         MeanShift(picture_mean=torch.zeros(2), text_mean=torch.zeros(3))
 

@@ -20,13 +20,15 @@ from textreel.models.bridges import Identity, Memory
 from textreel.models.errors import ModelConfigError
 from textreel.recipes.answering import answer_exam
 from textreel.recipes.clips import world_pictures, world_questions, world_scenes
-from textreel.recipes.crossing import keep_memory
+from textreel.recipes.crossing import bridge_of, keep_memory, make_crossing
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
 from textreel.recipes.recipe import AlignRecipe, RecipeError, Validation, with_settings
 from textreel.recipes.study import Look, Study
 from textreel.recipes.training import load_samples, run_recipe
 from textreel.recipes.validating import validation_of, watcher
+from textreel.serve.bridging import make_bridge, memory_bridge, save_sound_means
+from textreel.serve.errors import RunError
 from textreel.serve.run_memory import use_memory
 from textreel.serve.session import load
 from textreel.synth.world.textual import draw_textual_videos
@@ -102,6 +104,31 @@ def test_a_study_looks_at_the_run_over_it(file, trained, tmp_path) -> None:
     assert isinstance(bridge, Memory) and torch.equal(
         bridge.memory, load_memory(file).vectors.float()
     )
+
+
+def test_a_centred_memory_crosses_about_the_means(file, trained, tmp_path) -> None:
+    recipe = replace(quick(file), memory_temperature=0.1, memory_centred=True)
+    encoder = open_encoder(recipe)
+    keep_memory(recipe, encoder, tmp_path)
+    bridge = make_crossing(recipe, encoder, tmp_path)
+    assert isinstance(bridge, Memory) and bridge.temperature == 0.1
+    assert torch.equal(bridge.picture_mean, encoder.statistics.image_mean)
+    torch.testing.assert_close(bridge.text_mean, load_memory(file).vectors.float().mean(0))
+    study = Study(name="s", recipe=recipe, table="gap")
+    looked = Examiner(study, encoder, store=tmp_path)._bridge(recipe, Look(name="own"))
+    assert torch.equal(looked.picture_mean, bridge.picture_mean)
+    with pytest.raises(RunError, match="no mean picture was given for a memory with centred=True"):
+        memory_bridge(load_memory(file), bridge_of(recipe))
+
+
+def test_a_centred_memory_of_sounds_takes_the_runs_own_mean(file, tmp_path) -> None:
+    recipe = replace(quick(file), memory_temperature=0.1, memory_centred=True)
+    encoder = open_encoder(recipe)
+    keep_memory(recipe, encoder, tmp_path)
+    mean = torch.full((encoder.dim,), 0.01)
+    save_sound_means(tmp_path, sound=mean, text=-mean)
+    bridge = make_bridge(bridge_of(recipe), encoder=encoder, run=tmp_path, sense="sound")
+    assert torch.equal(bridge.picture_mean, mean)
 
 
 def test_a_second_call_leaves_the_file_as_it_is(file, trained) -> None:

@@ -59,6 +59,7 @@ def test_metrics_are_what_the_command_prints(result: DemoResult, metrics: dict[s
         "none",
         "memory at 0.01",
         "memory at 0.03",
+        "centred memory at 0.1",
         "mean_shift",
     }
     assert metrics["bridge"]["validation"][_tried(metrics)] == max(
@@ -68,8 +69,9 @@ def test_metrics_are_what_the_command_prints(result: DemoResult, metrics: dict[s
 
 def _tried(metrics: dict[str, Any]) -> str:
     bridge = metrics["bridge"]
-    is_memory = bridge["name"] == "memory"
-    return f"memory at {bridge['temperature']}" if is_memory else bridge["name"]
+    if bridge["name"] != "memory":
+        return str(bridge["name"])
+    return f"{'centred ' * bridge['centred']}memory at {bridge['temperature']}"
 
 
 def test_every_row_is_there_with_every_type(metrics: dict[str, Any]) -> None:

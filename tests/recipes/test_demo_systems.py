@@ -83,16 +83,19 @@ def test_similarity_takes_the_option_nearest_to_the_mean_frame() -> None:
 
 def test_every_bridge_is_made_from_what_the_encoder_has() -> None:
     means = EncoderStatistics(image_mean=torch.zeros(3), text_mean=torch.ones(3))
-    memory = torch.tensor([[2.0, 0.0, 0.0]])
+    memory = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     made = make_bridges(Encoder(means), memory)  # type: ignore[arg-type]
     assert [(name, settings.name) for name, settings, _ in made] == [
         ("none", "none"),
         ("memory at 0.01", "memory"),
         ("memory at 0.03", "memory"),
+        ("centred memory at 0.1", "memory"),
         ("mean_shift", "mean_shift"),
     ]
-    assert [type(module) for *_, module in made] == [Identity, Memory, Memory, MeanShift]
-    assert [settings.temperature for _, settings, _ in made[1:3]] == [0.01, 0.03]
+    assert [type(module) for *_, module in made] == [Identity, Memory, Memory, Memory, MeanShift]
+    assert [settings.temperature for _, settings, _ in made[1:4]] == [0.01, 0.03, 0.1]
+    assert [settings.centred for _, settings, _ in made[1:4]] == [False, False, True]
+    assert torch.equal(made[3][2].picture_mean, torch.zeros(3))  # type: ignore[arg-type]
     bare = make_bridges(Encoder(), memory)  # type: ignore[arg-type]
     assert [name for name, *_ in bare] == ["none", "memory at 0.01", "memory at 0.03"]
 
@@ -116,10 +119,11 @@ def rows(right: int) -> list[ChoiceRow]:
 @pytest.mark.parametrize(
     ("right", "headline", "temperature"),
     [
-        ([2, 1, 3, 2], "memory", 0.03),
-        ([2, 2, 2, 2], "none", None),  # the simpler one of equals
-        ([1, 3, 3, 2], "memory", 0.01),
-        ([1, 0, 0, 4], "mean_shift", None),
+        ([2, 1, 3, 2, 2], "memory", 0.03),
+        ([2, 2, 2, 2, 2], "none", None),  # the simpler one of equals
+        ([1, 3, 3, 2, 2], "memory", 0.01),
+        ([1, 0, 0, 4, 3], "memory", 0.1),
+        ([1, 0, 0, 3, 4], "mean_shift", None),
     ],
 )
 def test_the_best_bridge_on_validation_is_chosen(
@@ -142,8 +146,8 @@ def test_the_best_bridge_on_validation_is_chosen(
     assert chosen.tried == {name: n / 4 for (name, *_), n in zip(made, right, strict=True)}
     assert by_kind.keys() == ROW_OF_BRIDGE.keys()
     assert by_kind[headline] is chosen.module is learner.model.bridge
-    best_memory = made[2][2] if right[2] > right[1] else made[1][2]
-    assert by_kind["memory"] is best_memory
+    best = max((1, 2, 3), key=lambda i: right[i])  # the first of equals
+    assert by_kind["memory"] is made[best][2]
 
 
 def test_every_system_is_scored_in_the_tables_order() -> None:

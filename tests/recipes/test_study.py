@@ -99,6 +99,7 @@ def test_a_study_goes_on_and_repeats_nothing(
         Look(name="texts", shown="texts"),
         Look(name="none"),
         Look(name="memory", bridge="memory", memory_videos=4, top_k=2),
+        Look(name="centred", bridge="memory", memory_videos=4, temperature=0.1, centred=True),
         Look(name="mean shift", bridge="mean_shift"),
         Look(name="too many", num_frames=64),
     )
@@ -120,7 +121,7 @@ def test_a_study_goes_on_and_repeats_nothing(
     with pytest.raises(KeyboardInterrupt):
         run_study(study, tmp_path)
     report = run_study(study, tmp_path)
-    assert taken == ["texts", "none", "killed", "memory", "mean shift", "too many"]
+    assert taken == ["texts", "none", "killed", "memory", "centred", "mean shift", "too many"]
     assert [row.look for row in report.rows] == [look.name for look in looks]
     assert report.rows[-1].mean is None and "temporal slots" in report.rows[-1].why
     assert report.questions == len(QUESTION_TYPES)

@@ -108,11 +108,14 @@ def test_bridges_are_checked() -> None:
         BridgeSettings(name="memory", dtype="float16")  # type: ignore[arg-type]
     with pytest.raises(RunError, match="have no effect on the bridge 'mean_shift'"):
         BridgeSettings(name="mean_shift", top_k=3)
+    with pytest.raises(RunError, match="dtype and centred have no effect on the bridge 'none'"):
+        BridgeSettings(centred=True)
 
 
-def test_a_run_of_before_memories_had_a_dtype_is_read(tmp_path: Path) -> None:
+def test_a_run_of_before_memories_had_all_their_options_is_read(tmp_path: Path) -> None:
     save_settings(tmp_path, settings())
     values = json.loads((tmp_path / "run.json").read_text())
-    del values["bridge"]["dtype"]
+    del values["bridge"]["dtype"], values["bridge"]["centred"]
     edit(tmp_path / "run.json", bridge=values["bridge"])
-    assert load_settings(tmp_path).bridge.dtype == "float32"
+    bridge = load_settings(tmp_path).bridge
+    assert (bridge.dtype, bridge.centred) == ("float32", False)

@@ -123,11 +123,14 @@ def memory_use(
         float, typer.Option(metavar="T", help="Small: the nearest row; published: 0.01.")
     ] = 0.01,
     top_k: Annotated[int | None, typer.Option(metavar="K", help="Only the K nearest rows.")] = None,
+    centred: Annotated[
+        bool, typer.Option("--centred", help="About both modalities' means; at .1, not .01.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Give a run a memory; from then on its answers go over it."""
     from textreel.serve.run_memory import use_memory
 
-    used = use_memory(run, file, temperature=temperature, top_k=top_k)
+    used = use_memory(run, file, temperature=temperature, top_k=top_k, centred=centred)
     told = {"ok": True, "run": run, "rows": len(used.vectors), "make_up": used.make_up}
     emit(told, as_json=as_json, text=f"{run} now crosses over {told['rows']} rows: {used.make_up}")

@@ -5,7 +5,7 @@ apart (the modality gap). A bridge moves the latter, without training, at infere
 
   Identity    nothing
   Memory      softmax-weighted mean of many text features (TOPA, arXiv:2405.13911, equation 2;
-              DeCap, arXiv:2303.03032)
+              DeCap, arXiv:2303.03032); with the mean picture, the same about the two means
   MeanShift   minus the mean picture, plus the mean text
   Centre      minus the modality's own mean, for a model that learned on centred text
 
@@ -43,21 +43,44 @@ class Memory(nn.Module):
     softmax(v M^T / temperature) M is attention with keys = values = memory, so it is streamed, and
     the (frames x memory) matrix never exists.
 
+    A memory of a few thousand moments hardly ever holds the one that is seen, so a small
+    temperature answers with other moments; a large one shrinks what is seen towards the memory's
+    mean. About the means (not published), the same formula does neither, at a temperature of .1:
+
+        q = unit(v - picture mean)              the offset between the modalities weighs nothing
+        d = softmax(q M^T / (temperature spread)) M - text mean
+        unit(text mean + spread unit(d))
+
+    Text mean and spread, the mean length of a row minus the text mean, are the memory's own. (To
+    subtract the text mean from the keys would change no weight; to divide by the spread makes a
+    temperature mean the same however far all texts lie from zero.) docs/LOG.md has what both forms
+    are worth.
+
     Args:
         memory: (M, F), unit rows, float32 or bfloat16; kept as it is.
         temperature: small is close to the nearest neighbour (published: 0.01).
         top_k: use the k most similar rows only; None: all.
+        picture_mean: (F,), the mean of unit picture features, to work about the means; None: the
+            published formula.
 
     Raises:
         BridgeError: rows that are not of unit length.
-        ModelConfigError: a temperature that is not above 0, or a top_k outside 1..M.
+        ModelConfigError: a temperature that is not above 0, a top_k outside 1..M, or a mean of
+            another width.
     """
 
     name = "memory"
     memory: Tensor
+    picture_mean: Tensor | None
+    text_mean: Tensor | None
 
     def __init__(
-        self, memory: Tensor, *, temperature: float = 0.01, top_k: int | None = None
+        self,
+        memory: Tensor,
+        *,
+        temperature: float = 0.01,
+        top_k: int | None = None,
+        picture_mean: Tensor | None = None,
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -68,6 +91,22 @@ class Memory(nn.Module):
         self.temperature = temperature
         self.top_k = top_k
         self.register_buffer("memory", memory, persistent=False)
+        self.spread, text_mean = 1.0, None
+        if picture_mean is not None:
+            if picture_mean.shape != memory.shape[1:]:
+                raise ModelConfigError(
+                    f"Memory: the mean picture must be ({memory.shape[1]},) as the rows are, got "
+                    f"{tuple(picture_mean.shape)}"
+                )
+            picture_mean = picture_mean.float()
+            text_mean, self.spread = _mean_and_spread(memory)
+            if not self.spread > 0:
+                raise BridgeError(
+                    f"the {len(memory)} rows of the memory are all the same: they have no spread",
+                    hint="give a memory of several texts, or cross without centring",
+                )
+        self.register_buffer("picture_mean", picture_mean, persistent=False)
+        self.register_buffer("text_mean", text_mean, persistent=False)
 
     @torch.no_grad()
     def forward(self, values: Tensor, mask: Tensor, *, empty_frames: bool = False) -> Tensor:
@@ -82,13 +121,17 @@ class Memory(nn.Module):
         Raises:
             BridgeError: a real frame is zero.
         """
-        queries = _real_vectors(values, mask, empty=empty_frames)
+        queries = _real_vectors(values, mask, empty=empty_frames).float()
+        if self.picture_mean is not None:
+            queries = normalize(queries - self.picture_mean, dim=-1) / self.spread
         with torch.autocast(queries.device.type, enabled=False):  # cosines / .01 need all bits
             if self.top_k is None:
                 moved = self._streamed(queries)
             else:
-                moved = self._nearest(queries.float(), self.top_k)
-        return _put_back(values, mask, normalize(moved.float(), dim=-1))
+                moved = self._nearest(queries, self.top_k)
+        if self.text_mean is not None:
+            moved = self.text_mean + self.spread * normalize(moved - self.text_mean, dim=-1)
+        return _put_back(values, mask, normalize(moved, dim=-1))
 
     def _streamed(self, queries: Tensor) -> Tensor:
         """All rows, a chunk at a time, with a running maximum and sum.
@@ -96,7 +139,7 @@ class Memory(nn.Module):
         A chunk is read twice while it is in the processor's cache. (Leaving out rows that weigh
         nothing was tried: to look for them costs what it saves; docs/LOG.md.)
         """
-        scaled = queries.float() / self.temperature
+        scaled = queries / self.temperature
         top = scaled.new_full((len(scaled), 1), -torch.inf)
         total, mean = torch.zeros_like(top), torch.zeros_like(scaled)
         widened = _Widened(self.memory)
@@ -237,6 +280,17 @@ class _Widened:
         if len(self.buffer) < len(rows):
             self.buffer = self.buffer.new_empty(rows.shape)
         return self.buffer[: len(rows)].copy_(rows)
+
+
+def _mean_and_spread(memory: Tensor) -> tuple[Tensor, float]:
+    """Return the mean row, float32 (F,), and the rows' mean distance from it; a chunk at a time."""
+    total = torch.zeros(memory.shape[1], device=memory.device)
+    for rows in torch.split(memory, CHUNK_ROWS):
+        total += rows.float().sum(0)
+    mean, far = total / len(memory), 0.0
+    for rows in torch.split(memory, CHUNK_ROWS):
+        far += float(torch.linalg.vector_norm(rows.float() - mean, dim=-1).sum())
+    return mean, far / len(memory)
 
 
 def _check_unit(memory: Tensor) -> None:

@@ -26,7 +26,10 @@ def bridge_of(recipe: AlignRecipe) -> BridgeSettings:
     """Return the bridge that the recipe's run crosses by."""
     if recipe.memory:
         return BridgeSettings(
-            name="memory", temperature=recipe.memory_temperature, top_k=recipe.memory_top_k
+            name="memory",
+            temperature=recipe.memory_temperature,
+            top_k=recipe.memory_top_k,
+            centred=recipe.memory_centred,
         )
     return BridgeSettings(name="centre" if recipe.centred else "none")
 

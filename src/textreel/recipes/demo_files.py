@@ -57,6 +57,7 @@ def to_json(result: DemoResult) -> dict[str, Any]:
         "bridge": {
             "name": result.bridge.settings.name,
             "temperature": result.bridge.settings.temperature,
+            "centred": result.bridge.settings.centred,
             "validation": result.bridge.tried,
         },
         "seconds": result.seconds,

@@ -39,7 +39,7 @@ class DemoSettings:
     validation_per_kind: int = 40
     watch_per_kind: int = 12
     watches: int = 8
-    memory_videos: int = 1000
+    memory_videos: int = 3000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -24,6 +24,8 @@ ROW_OF_BRIDGE = {
     "mean_shift": "text_only_mean_shift",
 }
 MEMORY_TEMPERATURES = (0.01, 0.03)
+CENTRED_TEMPERATURE = 0.1
+"""Of the memory about the means; chosen on validation scenes of the tiny world, docs/LOG.md."""
 NOTES = {
     "chance": "guessing",
     "blind": "a model trained without video tokens, for a quarter of the steps",
@@ -64,6 +66,9 @@ def make_bridges(
         module = Memory(rows, temperature=temperature)
         made.append((f"memory at {temperature}", settings, module))
     if (means := encoder.statistics) is not None:
+        settings = BridgeSettings(name="memory", temperature=CENTRED_TEMPERATURE, centred=True)
+        centred = Memory(rows, temperature=CENTRED_TEMPERATURE, picture_mean=means.image_mean)
+        made.append((f"centred memory at {CENTRED_TEMPERATURE}", settings, centred))
         shift = MeanShift(picture_mean=means.image_mean, text_mean=means.text_mean)
         made.append(("mean_shift", BridgeSettings(name="mean_shift"), shift))
     return made

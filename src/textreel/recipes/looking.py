@@ -138,11 +138,18 @@ class Examiner:
     def _bridge(self, recipe: AlignRecipe, look: Look) -> nn.Module:
         if look.bridge == "own":
             memory = recipe_memory(recipe, self.encoder)
-            return memory_bridge(memory, bridge_of(recipe)) if memory else Identity()
+            means = self.encoder.statistics if recipe.memory_centred else None
+            picture = means.image_mean if means else None
+            return (
+                memory_bridge(memory, bridge_of(recipe), picture_mean=picture)
+                if memory
+                else Identity()
+            )
         if look.bridge == "memory":
             rows = self.memory(look.memory_videos, look.make_up).float()
             rows = self.wide().texts(rows) if recipe.wide_gap else normalize(rows, dim=-1)
-            return Memory(rows, temperature=look.temperature, top_k=look.top_k)
+            mean = self.means(recipe.wide_gap, recipe.fuse)[0] if look.centred else None
+            return Memory(rows, temperature=look.temperature, top_k=look.top_k, picture_mean=mean)
         picture, text = self.means(recipe.wide_gap, recipe.fuse)
         return MeanShift(picture_mean=picture, text_mean=text)
 

@@ -113,6 +113,8 @@ class AlignRecipe:
             validation, and when the run, which keeps it, answers. Empty: none.
         memory_temperature: of its softmax (published: 0.01).
         memory_top_k: only its nearest rows; None: all.
+        memory_centred: cross about the means of both modalities, the encoder's stored one and the
+            memory's own (`models.bridges.Memory`); not published, with a temperature of about .1.
         validation: what is asked while training; nothing by default.
         centred: subtract the towers' stored mean of its modality from every feature, in training
             and when the run answers; the run crosses by the bridge `centre`.
@@ -150,6 +152,7 @@ class AlignRecipe:
     memory: str = ""
     memory_temperature: float = 0.01
     memory_top_k: int | None = None
+    memory_centred: bool = False
     validation: Validation = field(default_factory=Validation)
     centred: bool = False
     wide_gap: bool = False
@@ -199,8 +202,12 @@ class AlignRecipe:
 
     def _check_memory(self) -> None:
         """Refuse a memory where another bridge is crossed or none is, and settings of none."""
-        if not self.memory and (self.memory_temperature, self.memory_top_k) != (0.01, None):
-            raise RecipeError("memory_temperature and memory_top_k have no effect without a memory")
+        given = (self.memory_temperature, self.memory_top_k, self.memory_centred)
+        if not self.memory and given != (0.01, None, False):
+            raise RecipeError(
+                "memory_temperature, memory_top_k and memory_centred have no effect without a "
+                "memory"
+            )
         if self.memory and self.kind != "align":
             raise RecipeError(
                 f"memory={self.memory!r}: a {self.kind} learns from features as they are, without "

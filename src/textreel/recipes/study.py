@@ -31,6 +31,7 @@ class Look:
         top_k: of a memory.
         memory_videos: textual videos that a memory is made of.
         make_up: which texts of a frame one row of a memory is made of.
+        centred: of a memory: about the means of both modalities (`models.bridges.Memory`).
         num_frames: frames looked at; None: as many as the recipe's.
         seconds: length of the videos.
         window: frames that the model sees at a time, the windows' probabilities being averaged;
@@ -45,6 +46,7 @@ class Look:
     top_k: int | None = None
     memory_videos: int = 1000
     make_up: FuseMode = "caption"
+    centred: bool = False
     num_frames: int | None = None
     seconds: float = 8.0
     window: int | None = None

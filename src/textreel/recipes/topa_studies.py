@@ -19,11 +19,15 @@ from textreel.recipes.topa import topa_tiny, tuned
 NOISES = (0.0, 0.005, 0.04)
 LONG_FRAMES, LONG_SECONDS, WINDOW = (8, 16, 64), (60.0, 180.0), 8
 PUBLISHED_MEMORY = Look(name="memory .01", bridge="memory")
+MEMORY = Look(name="memory", bridge="memory", temperature=0.07, memory_videos=3000, centred=True)
+"""The memory that did best on validation scenes, of `MEMORY_CHOICES`; docs/LOG.md."""
 BRIDGES = (
     Look(name="texts", shown="texts"),
     Look(name="none"),
     PUBLISHED_MEMORY,
     Look(name="memory .03", bridge="memory", temperature=0.03),
+    Look(name="memory .03 of 3000", bridge="memory", temperature=0.03, memory_videos=3000),
+    MEMORY,
     Look(name="mean shift", bridge="mean_shift"),
 )
 MEMORIES = (
@@ -36,6 +40,10 @@ MEMORIES = (
     Look(name="memory of 3000 videos", bridge="memory", memory_videos=3000),
     Look(name="memory, captions + objects", bridge="memory", make_up="caption+objects"),
     Look(name="memory, top 8", bridge="memory", top_k=8),
+    *(
+        replace(MEMORY, name=f"centred memory of {count} videos", memory_videos=count)
+        for count in (30, 300, 1000, 3000)
+    ),
 )
 """Size and make-up at the published temperature; elsewhere 1,000 videos' captions are used."""
 MEMORY_CHOICES = tuple(
@@ -56,9 +64,26 @@ MEMORY_CHOICES = tuple(
             temperature=0.03,
             make_up="caption+objects",
         ),
+        *(
+            replace(
+                MEMORY,
+                name=f"centred memory {temperature} of {count}",
+                temperature=temperature,
+                memory_videos=count,
+            )
+            for count, temperature in (
+                *((1000, temperature) for temperature in (0.05, 0.07, 0.1, 0.15)),
+                (300, 0.1),
+                (3000, 0.07),
+                (3000, 0.1),
+            )
+        ),
+        replace(MEMORY, name="centred memory, top 64", top_k=64),
+        replace(MEMORY, name="centred memory, captions + objects", make_up="caption+objects"),
+        Look(name="mean shift", bridge="mean_shift"),
     )
 )
-"""What to choose a memory's options from, across `ablations`' wide gap; nothing is chosen yet."""
+"""What a memory's options were chosen from, across `ablations`' wide gap; the best is `MEMORY`."""
 
 
 def efficiency(study: Study) -> list[Cell]:

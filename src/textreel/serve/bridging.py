@@ -27,7 +27,7 @@ def make_bridge(
 
     Args:
         settings: which one.
-        encoder: whose statistics `mean_shift` uses.
+        encoder: whose statistics `mean_shift` and a centred memory use.
         run: the folder with `memory.safetensors`.
         checked: whether the memory must be of the encoder's revision; not where a converted run
             does not know its own.
@@ -48,7 +48,8 @@ def make_bridge(
                 hint="Copy the file with the run, or build it again with its recipe.",
             )
         found = load_memory(path, revision=encoder.revision if checked else None)
-        return memory_bridge(found, settings)
+        mean = _seen_mean(encoder, run, sense) if settings.centred else None
+        return memory_bridge(found, settings, picture_mean=mean)
     if sense == "sound" and settings.name == "mean_shift":
         sound, text = load_sound_means(run)
         return bridges.MeanShift(picture_mean=sound, text_mean=text)
@@ -58,14 +59,30 @@ def make_bridge(
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
 
 
-def memory_bridge(memory: Memory, settings: BridgeSettings) -> bridges.Memory:
+def memory_bridge(
+    memory: Memory, settings: BridgeSettings, *, picture_mean: Tensor | None = None
+) -> bridges.Memory:
     """Build the bridge over a memory.
 
+    Args:
+        memory: its rows.
+        settings: of the bridge.
+        picture_mean: (F,), of a centred one.
+
     Raises:
+        RunError: a centred one without the mean.
         ModelConfigError, BridgeError: see `bridges.Memory`.
     """
+    if settings.centred != (picture_mean is not None):
+        has = "no mean picture" if picture_mean is None else "a mean picture"
+        raise RunError(f"{has} was given for a memory with centred={settings.centred}")
     vectors = memory.vectors.to(getattr(torch, settings.dtype))
-    return bridges.Memory(vectors, temperature=settings.temperature, top_k=settings.top_k)
+    return bridges.Memory(
+        vectors,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        picture_mean=picture_mean,
+    )
 
 
 def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Path) -> nn.Module:
@@ -101,6 +118,13 @@ def load_sound_means(run: Path) -> tuple[Tensor, Tensor]:
         )
     found = load_file(path)
     return found["sound_mean"], found["text_mean"]
+
+
+def _seen_mean(encoder: TextEncoder, run: Path, sense: str) -> Tensor:
+    """Return the mean of what crosses: of pictures by the encoder, of sounds by the run."""
+    if sense == "sound":
+        return load_sound_means(run)[0]
+    return _statistics(encoder, run).image_mean
 
 
 def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:

@@ -44,7 +44,7 @@ _TEMPLATE_KIND = "prompt template"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 SETTINGS_FILES = ("config.json", _RUN_FILE, _SAMPLING_FILE)
 """What a run's answers follow from, beside its weights and the models that it names."""
-_LATER = {"BridgeSettings": {"dtype"}}
+_LATER = {"BridgeSettings": {"dtype", "centred"}}
 """Fields that run.json did not have at first; their defaults are what it meant."""
 _NEEDED = ("config.json", "model.safetensors", _RUN_FILE, _SAMPLING_FILE)
 
@@ -59,22 +59,24 @@ class BridgeSettings:
         temperature: of a memory's softmax (published: 0.01).
         top_k: only the k nearest rows of a memory; None: all.
         dtype: what a memory is held and multiplied in.
+        centred: cross over a memory about the means of both modalities; see `bridges.Memory`.
     """
 
     name: BridgeName = "none"
     temperature: float = 0.01
     top_k: int | None = None
     dtype: MemoryType = "float32"
+    centred: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in BRIDGES:
             raise RunError(f"unknown bridge {self.name!r}", hint=f"one of {', '.join(BRIDGES)}")
         if self.dtype not in get_args(MemoryType):
             raise RunError(f"unknown dtype {self.dtype!r} of a memory", hint="float32 or bfloat16")
-        given = (self.temperature, self.top_k, self.dtype)
-        if self.name != "memory" and given != (0.01, None, "float32"):
+        given = (self.temperature, self.top_k, self.dtype, self.centred)
+        if self.name != "memory" and given != (0.01, None, "float32", False):
             raise RunError(
-                f"temperature, top_k and dtype have no effect on the bridge {self.name!r}"
+                f"temperature, top_k, dtype and centred have no effect on the bridge {self.name!r}"
             )
 
 

@@ -17,7 +17,12 @@ from textreel.serve.run_files import (
 
 
 def use_memory(
-    run: str | Path, memory: Path, *, temperature: float = 0.01, top_k: int | None = None
+    run: str | Path,
+    memory: Path,
+    *,
+    temperature: float = 0.01,
+    top_k: int | None = None,
+    centred: bool = False,
 ) -> Memory:
     """Copy a memory into a run's folder and make it the run's bridge.
 
@@ -26,6 +31,7 @@ def use_memory(
         memory: file that `textreel memory build` wrote.
         temperature: of the softmax (published: 0.01).
         top_k: only the nearest rows; None: all.
+        centred: work about the means of both modalities; the encoder must have a stored mean.
 
     Returns:
         The memory.
@@ -42,7 +48,7 @@ def use_memory(
             hint="Copy its folder, and give the copy.",
         )
     settings = load_settings(folder)
-    bridge = BridgeSettings(name="memory", temperature=temperature, top_k=top_k)
+    bridge = BridgeSettings(name="memory", temperature=temperature, top_k=top_k, centred=centred)
     config = checkpoint.read_config(folder)
     loaded = load_memory(memory, revision=config.encoder_revision)
     write_atomic(folder / MEMORY_FILE, memory.read_bytes())
