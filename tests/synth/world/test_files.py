@@ -90,11 +90,12 @@ def test_more_scenes_are_added_to_those_there(world: Path) -> None:
 
 
 def test_long_scenes_have_a_frame_a_second_and_long_questions(tmp_path: Path) -> None:
-    made = write_world(tmp_path / "long", count=1, seed=1, seconds=12.0)
-    (video,) = read_videos(made.videos)
-    assert len(video.frames) == 12
-    assert {question.kind for question in video.questions} <= {"moment", "distant", "whole"}
-    assert made.num_questions == len(video.questions) > 0
+    made = write_world(tmp_path / "long", count=3, seed=1, seconds=12.0)
+    videos = list(read_videos(made.videos))
+    assert [len(video.frames) for video in videos] == [12, 12, 12]
+    questions = [question for video in videos for question in video.questions]
+    assert {question.kind for question in questions} <= {"moment", "distant", "whole"}
+    assert made.num_questions == len(questions) > 0
 
 
 def test_questions_of_all_types_are_written(tmp_path: Path, monkeypatch) -> None:

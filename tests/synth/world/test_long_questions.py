@@ -2,6 +2,8 @@ import re
 from collections import Counter
 from random import Random
 
+import pytest
+
 from tests.synth.world.by_hand import PLACE_NAMES, look, replay, scene
 from tests.synth.world.test_questions import named
 from textreel.data.textual_video import TextualQuestion
@@ -59,23 +61,43 @@ def test_nobody_is_asked_about_a_moment_of_change() -> None:
 
 
 def test_a_scene_that_changes_all_the_time_has_no_quiet_moment() -> None:
-    events = tuple(Event(t + 0.5, "grows" if t % 2 else "shrinks", 0) for t in range(20))
+    rest = (("moves", "right"), ("grows", ""), ("moves", "left"), ("shrinks", ""))
+    events = tuple(Event(t + 0.5, rest[t % 4][0], 0, rest[t % 4][1]) for t in range(20))
     facts = scene(look(), events=events, duration_s=20.0)
     kinds = {question.kind for seed in range(20) for question in ask_long(facts, Random(seed))}
     assert kinds == {"whole"}
 
 
-def test_what_is_never_seen_is_not_asked_about() -> None:
+def test_what_is_never_seen_or_never_changes_has_no_question() -> None:
     facts = scene(look(visible=False), duration_s=20.0)
-    kinds = {question.kind for seed in range(20) for question in ask_long(facts, Random(seed))}
-    assert kinds == {"whole"}
+    assert not any(ask_long(facts, Random(seed)) for seed in range(20))
 
 
-def test_more_than_three_times_is_not_asked() -> None:
-    events = [
-        Event(float(t), "moves", 0, "right" if t % 4 == 2 else "left") for t in range(2, 18, 2)
+@pytest.mark.parametrize("seconds", [60.0, 180.0])
+def test_no_number_and_no_difference_can_be_guessed(seconds: float) -> None:
+    rng = Random(3)
+    drawn = (draw_scene(rng, seconds=seconds) for _ in range(250))
+    asked = [q for facts in drawn for q in ask_long(facts, rng)]
+    numbers = [q for q in asked if q.kind == "whole"]
+    for question in numbers:
+        never, first, *_, last = sorted(map(int, question.options))
+        assert never == 0
+        assert last - first == 2
+    ranks = Counter(sorted(map(int, q.options)).index(int(q.options[q.answer])) for q in numbers)
+    differences = Counter(q.options[q.answer] for q in asked if q.kind == "distant")
+    for counted in (ranks, differences):
+        assert len(counted) == 4
+        assert counted.total() > 100
+        assert max(counted.values()) < 0.42 * counted.total()
+
+
+def test_more_times_than_there_are_numbers_for_is_not_asked() -> None:
+    moves = [
+        Event(float(t), "moves", 0, "right" if t % 4 == 2 else "left") for t in range(2, 122, 2)
     ]
-    facts = scene(look(), events=events, duration_s=20.0)
+    colours = [Event(t + 0.5, "changes colour", 0, ("red", "blue")[t % 2]) for t in range(6)]
+    events = sorted([*moves, *colours], key=lambda event: event.time_s)
+    facts = scene(look(), events=events, duration_s=124.0)
     asked = [q for seed in range(60) for q in ask_long(facts, Random(seed)) if q.kind == "whole"]
     assert asked
     assert {q.question for q in asked} == {"how many times does the circle change colour ?"}

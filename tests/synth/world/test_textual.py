@@ -2,6 +2,7 @@ from random import Random
 
 from tests.synth.world.by_hand import busy_scene, look, scene
 from textreel.synth.world.questions import SOUND_TYPES
+from textreel.synth.world.scene import Event
 from textreel.synth.world.textual import draw_textual_videos, textual_video
 
 
@@ -24,9 +25,12 @@ def test_types_of_questions_and_number_of_frames_can_be_chosen() -> None:
 
 
 def test_long_scenes_are_asked_long_questions() -> None:
-    video = textual_video(scene(look(), duration_s=30.0), Random(0), num_frames=30)
-    assert video.times_s[:2] == (0.5, 1.5)
-    assert {question.kind for question in video.questions} == {"moment", "distant", "whole"}
+    moves = [Event(float(t), "moves", 0, "right" if t % 8 == 4 else "left") for t in (4, 8, 12)]
+    facts = scene(look(), events=moves, duration_s=30.0)
+    videos = [textual_video(facts, Random(seed), num_frames=30) for seed in range(12)]
+    assert videos[0].times_s[:2] == (0.5, 1.5)
+    kinds = {question.kind for video in videos for question in video.questions}
+    assert kinds == {"moment", "distant", "whole"}
 
 
 def test_videos_are_the_same_for_a_seed_and_of_one_part() -> None:

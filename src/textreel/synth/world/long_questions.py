@@ -13,7 +13,7 @@ from random import Random
 
 from textreel.data.textual_video import TextualQuestion
 from textreel.synth.world.captions import place_words
-from textreel.synth.world.questions import PLACES, build_question
+from textreel.synth.world.questions import NUM_OPTIONS, PLACES, build_question
 from textreel.synth.world.scene import COLOURS, Scene
 
 LONG_TYPES = ("moment", "distant", "whole")
@@ -21,7 +21,12 @@ QUIET_S = 1.0
 """A moment that is asked about is at least this far from any event."""
 DISTANT_SHARE = 0.4
 """Two moments are distant when this share of the scene lies between them."""
-MOST_TIMES = 3
+MOST_TIMES = 58
+"""With two more it is the largest number that the tiny models know."""
+NEVER_SHARE = 0.25
+"""Of questions how often, those whose answer is never: one of four options."""
+DRAWS = 30
+"""Pairs of moments that are looked at for a difference of the wanted kind."""
 
 
 def ask_long(scene: Scene, rng: Random) -> tuple[TextualQuestion, ...]:
@@ -70,40 +75,61 @@ def _moment(scene: Scene, rng: Random) -> TextualQuestion | None:
 
 
 def _distant(scene: Scene, rng: Random) -> TextualQuestion | None:
-    """What differs between two distant moments, for one object: colour, place, both or nothing."""
+    """What differs between two distant moments, for one object: colour, place, both or nothing.
+
+    Which of them is drawn first, for nothing is what differs most often.
+    """
     quiet = _quiet_moments(scene)
     pairs = [(a, b) for a in quiet for b in quiet if b - a >= DISTANT_SHARE * scene.duration_s]
     if not pairs:
         return None
-    early, late = rng.choice(pairs)
-    both = [
-        i
-        for i, (a, b) in enumerate(zip(scene.at(early), scene.at(late), strict=True))
-        if a.visible and b.visible
-    ]
-    if not both:
-        return None
-    target = rng.choice(both)
-    a, b = scene.at(early)[target], scene.at(late)[target]
-    answer = {
-        (True, True): "both",
-        (True, False): "colour",
-        (False, True): "where it is",
-        (False, False): "nothing",
-    }[a.colour != b.colour, a.place != b.place]
-    text = f"what changes for the {a.shape} between {clock(early)} and {clock(late)} ?"
-    options = ("colour", "where it is", "both", "nothing")
-    return build_question("distant", text, answer, ((), options), rng)
+    wanted = rng.choice(tuple(_DIFFERENCES))
+    for _ in range(DRAWS):
+        early, late = rng.choice(pairs)
+        target = rng.randrange(len(scene.objects))
+        a, b = scene.at(early)[target], scene.at(late)[target]
+        if a.visible and b.visible and (a.colour != b.colour, a.place != b.place) == wanted:
+            text = f"what changes for the {a.shape} between {clock(early)} and {clock(late)} ?"
+            options = tuple(_DIFFERENCES.values())
+            return build_question("distant", text, _DIFFERENCES[wanted], ((), options), rng)
+    return None
+
+
+_DIFFERENCES = {
+    (True, True): "both",
+    (True, False): "colour",
+    (False, True): "where it is",
+    (False, False): "nothing",
+}
+"""(Another colour, another place): the answer."""
 
 
 def _whole(scene: Scene, rng: Random) -> TextualQuestion | None:
-    """How many times an object does something, 0 to 3."""
-    target = rng.randrange(len(scene.objects))
-    kind, verb = rng.choice((("moves", "move"), ("changes colour", "change colour")))
-    times = sum(event.kind == kind for event in scene.events_of(target))
-    if times > MOST_TIMES:
+    """How many times an object does something: never, or one of three numbers in a row.
+
+    Which of the four is right is drawn, so that neither of them can be guessed. Where it is never,
+    the numbers are about what another object does.
+    """
+    verbs = {"moves": "move", "changes colour": "change colour"}
+    found = [
+        (sum(event.kind == kind for event in scene.events_of(target)), target, verb)
+        for target in range(len(scene.objects))
+        for kind, verb in verbs.items()
+    ]
+    some = [one for one in found if 0 < one[0] <= MOST_TIMES]
+    never = [one for one in found if one[0] == 0]
+    if not some:
         return None
-    numbers = [str(number) for number in range(MOST_TIMES + 1)]
+    near, target, verb = rng.choice(some)
+    first = near - rng.randrange(NUM_OPTIONS - 1)
+    if first < 1:
+        return None
+    times = near
+    if rng.random() < NEVER_SHARE:
+        if not never:
+            return None
+        times, target, verb = rng.choice(never)
+    numbers = [str(number) for number in (0, *range(first, first + NUM_OPTIONS - 1))]
     text = f"how many times does the {scene.objects[target].shape} {verb} ?"
     return build_question("whole", text, str(times), ((), numbers), rng)
 
