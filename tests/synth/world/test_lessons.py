@@ -7,7 +7,15 @@ import pytest
 from tests.synth.world.test_documents import END, parse
 from textreel.synth.world import lessons
 from textreel.synth.world.captions import COUNT_WORDS, SHAPE_WORDS
-from textreel.synth.world.lessons import Form, draw_change, draw_list, draw_moment, draw_order
+from textreel.synth.world.lessons import (
+    Form,
+    draw_between,
+    draw_change,
+    draw_list,
+    draw_moment,
+    draw_order,
+    draw_recall,
+)
 from textreel.synth.world.questions import EVENT_WORDS
 from textreel.synth.world.scene import COLOURS, DIRECTIONS, SHAPES, Scene, draw_scene
 from textreel.synth.world.vocabulary import split, words
@@ -26,6 +34,60 @@ def test_every_question_about_a_list_is_answered_by_the_list() -> None:
             answers[f"what shape is the {colour} object ?"] = shape
             answers[f"where is the {shape} ?"] = place
         assert {turn.question: turn.answer_text for turn in turns} == answers
+
+
+def test_every_object_is_recalled_as_either_list_has_it() -> None:
+    missing, unlike = 0, 0
+    for seed in range(60):
+        texts, turns = parse(draw_recall(Random(seed)))
+        lists = dict(zip(("start", "end"), (text.split(" ; ") for text in texts), strict=True))
+        asked = {}
+        for turn in turns:
+            found = re.fullmatch(r"what is the (\w+) at the (start|end) \?", turn.question)
+            assert found is not None
+            shape, when = found.groups()
+            told = [line for line in lists[when] if line.endswith(f" {shape}")]
+            assert [turn.answer_text] == (told or ["nothing"])
+            asked[shape, when] = turn.answer_text
+        shapes = {shape for shape, _ in asked}
+        assert 1 <= len(shapes) <= 3
+        assert len(turns) == len(asked) == 2 * len(shapes)
+        missing += "nothing" in asked.values()
+        unlike += any(asked[shape, "start"] != asked[shape, "end"] for shape in shapes)
+    assert missing > 10
+    assert unlike > 40
+
+
+def test_recalls_are_of_no_more_objects_than_asked() -> None:
+    for seed in range(20):
+        _, turns = parse(draw_recall(Random(seed), most=1))
+        assert len(turns) == 2
+
+
+def test_what_is_asked_between_three_moments_follows_from_their_lists() -> None:
+    recalled, told, numbered = 0, 0, 0
+    for seed in range(80):
+        texts, turns = parse(draw_between(Random(seed)))
+        assert len(texts) == 3
+        numbered += texts[0].startswith("1 : ")
+        lists = [re.sub(r"^\d : ", "", text).split(" ; ") for text in texts]
+        for turn in turns:
+            if found := re.fullmatch(r"what is the (\w+) in frame (\d) \?", turn.question):
+                shape, number = found[1], int(found[2])
+                shown = [line for line in lists[number - 1] if line.endswith(f" {shape}")]
+                assert [turn.answer_text] == (shown or ["nothing"])
+                recalled += 1
+                continue
+            found = re.fullmatch(r"what happens between frames (\d) and (\d) \?", turn.question)
+            assert found is not None
+            assert int(found[2]) == int(found[1]) + 1
+            assert turn.answer_text is not None
+            shape = turn.answer_text.split()[1]
+            changed = set(lists[int(found[1]) - 1]) ^ set(lists[int(found[1])])
+            assert {line.split()[-1] for line in changed - {"nothing"}} == {shape}
+            told += 1
+    assert min(recalled, told) > 40
+    assert 20 < numbered < 60
 
 
 def test_a_moment_is_asked_about_what_its_caption_says() -> None:
@@ -59,7 +121,7 @@ def test_lessons_use_known_words_and_weigh_answers_only(monkeypatch: pytest.Monk
     monkeypatch.setattr(lessons, "draw_scene", record)
     known = set(words())
     for seed in range(40):
-        for draw in (draw_list, draw_moment):
+        for draw in (draw_list, draw_recall, draw_between, draw_moment):
             for text, weight in draw(Random(seed)):
                 assert set(split(text.replace("<eos>", ""))) <= known
                 assert (weight == 3.0) == text.endswith(END)

@@ -2,9 +2,11 @@
 
 A decoder that begins with whole videos learns which things are there, and what changes, but not
 what belongs together, however long it is trained (docs/LOG.md). So it begins with lists of two or
-three objects in one plain form and questions about each; then two such lists, before and after, and
-what happened to each object; then three moments, and which of two events came first or last; then
-single moments in all forms; then videos.
+three objects in one plain form and questions about each; then two such lists, and how each object
+was in either; then what happened to each between them; then three, and which of two events came
+first or last; then single moments in all forms; then videos. What happened to one of several
+objects is the difference of two things looked up: without the second lesson, or with one of single
+objects before it, nothing is ever looked up and the change of any object is taken for that of each.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,7 +16,7 @@ from random import Random
 from typing import Literal
 
 from textreel.data.textual_video import TextualQuestion
-from textreel.synth.world.captions import frame_caption, place_words
+from textreel.synth.world.captions import event_phrase, frame_caption, place_words
 from textreel.synth.world.documents import (
     ANSWER_WEIGHT,
     CAPTION_WEIGHT,
@@ -49,6 +51,9 @@ Form = Literal["plain", "caption", "packed"]
 
 DRAWS_PER_TYPE = 3
 """How often each static type is asked of a moment; equal questions are asked once."""
+
+NUMBERED_SHARE, RECALLED_SHARE = 0.5, 0.25
+"""Documents about two moments out of three: with numbered moments, and that ask for looks."""
 
 
 def draw_list(rng: Random) -> list[Piece]:
@@ -102,6 +107,29 @@ def draw_change(rng: Random, *, plain: bool, most: int = 3) -> list[Piece]:
     return pieces
 
 
+def draw_recall(rng: Random, *, most: int = 3) -> list[Piece]:
+    """List two moments plainly, and ask how every object was in either of them.
+
+    What happens to an object is the difference between two answers of this kind.
+
+    Args:
+        rng: draws.
+        most: objects there are at most.
+    """
+    before, after, _ = _changed(rng, rng.randint(1, most))
+    pieces: list[Piece] = [("video :", 0.0)]
+    asked = []
+    for when, looks in (("start", before), ("end", after)):
+        pieces += [(_listed(looks, rng), CAPTION_WEIGHT), (".", CAPTION_WEIGHT)]
+        asked += [(when, look) for look in looks]
+    rng.shuffle(asked)
+    for when, look in asked:
+        answer = _line(look) if look.visible else "nothing"
+        pieces.append((f"question : what is the {look.shape} at the {when} ? answer :", 0.0))
+        pieces.append((f"{answer} {EOS}", ANSWER_WEIGHT))
+    return pieces
+
+
 def draw_order(rng: Random, *, form: Form, frames: int = 3, apart: bool = False) -> list[Piece]:
     """Describe a scene of two events, and ask which of them came first or last, and nothing else.
 
@@ -117,12 +145,10 @@ def draw_order(rng: Random, *, form: Form, frames: int = 3, apart: bool = False)
     if apart:
         shown = {event.target for event in scene.events}
         scene = _only(scene, shown)
-    bounds = (0.0, *(event.time_s for event in scene.events), scene.duration_s)
-    middles = [(start + end) / 2 for start, end in pairwise(bounds)]
     counts = [1, 1, 1]
     for _ in range(rng.randint(0, frames - 3)):
         counts[rng.randrange(3)] += 1
-    times_s = [t for t, count in zip(middles, counts, strict=True) for _ in range(count)]
+    times_s = [t for t, count in zip(_middles(scene), counts, strict=True) for _ in range(count)]
     named, weight = rng.random() < NAMED_SHARE, 0.0 if form == "packed" else CAPTION_WEIGHT
     pieces: list[Piece] = [("video :", 0.0)]
     for number, time_s in enumerate(times_s, start=1):
@@ -136,6 +162,44 @@ def draw_order(rng: Random, *, form: Form, frames: int = 3, apart: bool = False)
     question = ask(scene, "order", rng)
     assert question is not None  # two events make a question
     return pieces + turn_pieces(question, rng)
+
+
+def draw_between(rng: Random) -> list[Piece]:
+    """List three moments of two objects plainly, an event of each between them; ask about each.
+
+    Either how every object is in every moment, or what happens between any two. Half of the time
+    the moments are numbered. Which event came first follows from either.
+    """
+    scene = _two_events(rng, apart=True)
+    scene = _only(scene, {event.target for event in scene.events})
+    times_s = _middles(scene)
+    numbered = rng.random() < NUMBERED_SHARE
+    pieces: list[Piece] = [("video :", 0.0)]
+    for number, time_s in enumerate(times_s, start=1):
+        listed = _listed(scene.at(time_s), rng)
+        text = f"{number} : {listed}" if numbered else listed
+        pieces += [(text, CAPTION_WEIGHT), (".", CAPTION_WEIGHT)]
+    asked: list[tuple[str, str]] = []
+    if rng.random() < RECALLED_SHARE:
+        for number, time_s in enumerate(times_s, start=1):
+            for look in scene.at(time_s):
+                answer = _line(look) if look.visible else "nothing"
+                asked.append((f"what is the {look.shape} in frame {number} ?", answer))
+    else:
+        for number, event in enumerate(scene.events, start=1):
+            answer = event_phrase(event, f"the {scene.objects[event.target].shape}")
+            asked.append((f"what happens between frames {number} and {number + 1} ?", answer))
+    rng.shuffle(asked)
+    for question, answer in asked:
+        pieces.append((f"question : {question} answer :", 0.0))
+        pieces.append((f"{answer} {EOS}", ANSWER_WEIGHT))
+    return pieces
+
+
+def _middles(scene: Scene) -> list[float]:
+    """Return the times in the middle before, between and after the events."""
+    bounds = (0.0, *(event.time_s for event in scene.events), scene.duration_s)
+    return [(start + end) / 2 for start, end in pairwise(bounds)]
 
 
 def _two_events(rng: Random, *, apart: bool) -> Scene:
@@ -196,8 +260,11 @@ def _direction_question(old: Look, new: Look, rng: Random) -> TextualQuestion:
 def _listed(looks: Sequence[Look], rng: Random) -> str:
     shown = [look for look in looks if look.visible]
     rng.shuffle(shown)
-    lines = (f"{place_words(k.place)} : {k.size} {k.colour} {k.shape}" for k in shown)
-    return " ; ".join(lines) or "nothing"
+    return " ; ".join(map(_line, shown)) or "nothing"
+
+
+def _line(look: Look) -> str:
+    return f"{place_words(look.place)} : {look.size} {look.colour} {look.shape}"
 
 
 def draw_moment(rng: Random) -> list[Piece]:
