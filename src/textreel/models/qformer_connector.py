@@ -46,6 +46,7 @@ class QFormerConnectorConfig:
         positions: how a step knows when it is.
         max_steps: rows of the table; with `table` a longer track is an error, never a silent cut.
         position_std: standard deviation of the positions at the start (published: 1).
+        dropout: in training (published: .1).
     """
 
     feature_dim: int = 768
@@ -58,6 +59,7 @@ class QFormerConnectorConfig:
     positions: Positions = "table"
     max_steps: int = 32
     position_std: float = 1.0
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
         if self.positions not in get_args(Positions):
@@ -162,6 +164,17 @@ class QFormerConnector(nn.Module):
         Raises:
             BatchError: more steps than positions, another P or F than configured, or no times.
         """
+        return self.project(self.hidden(features, mask=mask, times_s=times_s, heard=heard))
+
+    def hidden(
+        self,
+        features: Tensor,
+        *,
+        mask: Tensor | None = None,
+        times_s: Tensor | None = None,
+        heard: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, Q, width), what the linear map reads; arguments and errors as `forward`."""
         dtype = self.project.weight.dtype
         where = self.place(features, mask=mask, times_s=times_s)
         tokens = (features.to(dtype) + where[:, :, None]).flatten(1, 2)
@@ -171,7 +184,7 @@ class QFormerConnector(nn.Module):
         if mask is not None and not bool(mask.all()):
             read = mask.repeat_interleave(self.config.vectors_per_step, dim=1)
             read = read if heard is None else torch.cat([read, mask], dim=1)
-        return self.project(self.qformer(tokens, read))
+        return self.qformer(tokens, read)
 
     def place(self, features: Tensor, *, mask: Tensor | None, times_s: Tensor | None) -> Tensor:
         """Return the position of every step, (B, T, F) or (1, T, F)."""
@@ -219,4 +232,5 @@ def _qformer_shape(config: QFormerConnectorConfig) -> QFormerShape:
         heads=config.heads,
         mlp_hidden=config.mlp_hidden,
         cross_every=1,
+        dropout=config.dropout,
     )

@@ -1,6 +1,7 @@
 """Exams of the world for eyes and ears: scenes of the test part, looked at in several ways.
 
     both, eye, ear          what the picture branch sees, what the sound branch hears, or one alone
+    long                    scenes of another length than the branches were aligned on
     last frame, mean frame  the last frame, or the mean of all, in the place of every frame
     pictured                the sound branch is shown pictures of what sounds, and hears nothing
 
@@ -28,6 +29,7 @@ from textreel.recipes.senses_training import SensesLearner
 from textreel.recipes.senses_world import pictured_sounds
 from textreel.synth.world.exam import Exam, draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+from textreel.synth.world.scene import SCENE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,7 @@ class SensesLook:
         moved: whether sound vectors are moved by the difference of means (mean shift).
         num_frames: frames looked at.
         kinds: question types that are asked.
+        seconds: length of the scenes; of another exam than 8 seconds are.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SensesLook:
     moved: bool = False
     num_frames: int = 8
     kinds: tuple[str, ...] = (*QUESTION_TYPES, *SOUND_TYPES)
+    seconds: float = SCENE_SECONDS
 
 
 class SensesExam:
@@ -62,6 +66,8 @@ class SensesExam:
         seed: of the exam.
         num_scenes: at least so many.
         per_kind: questions of each type.
+        kinds: the types.
+        seconds: length of the scenes.
     """
 
     def __init__(
@@ -72,11 +78,17 @@ class SensesExam:
         seed: int,
         num_scenes: int,
         per_kind: int,
+        kinds: tuple[str, ...] = (*QUESTION_TYPES, *SOUND_TYPES),
+        seconds: float = SCENE_SECONDS,
     ) -> None:
         self.encoder, self.clips = encoder, clips
-        kinds = (*QUESTION_TYPES, *SOUND_TYPES)
         self.exam: Exam = draw_exam(
-            seed, part="test", num_scenes=num_scenes, per_kind=per_kind, kinds=kinds
+            seed,
+            part="test",
+            num_scenes=num_scenes,
+            per_kind=per_kind,
+            kinds=kinds,
+            seconds=seconds,
         )
         self.items = exam_items(self.exam)
         self._pictures: dict[int, Mapping[str, Features]] = {}

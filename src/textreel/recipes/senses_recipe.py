@@ -81,6 +81,7 @@ class SensesStage:
         train: how long and how fast.
         max_caption_tokens: longest caption, its end included.
         mixed: for `words`: deal the frames of all videos out anew (`senses_words.mixed_frames`).
+        eyes: for `words`: begin with eyes that are open (`models.qformer_start`).
     """
 
     task: Task
@@ -90,6 +91,7 @@ class SensesStage:
     train: TrainConfig
     max_caption_tokens: int = 32
     mixed: bool = False
+    eyes: bool = False
 
     def __post_init__(self) -> None:
         if not self.trains or (unknown := [p for p in self.trains if p not in STAGE_PARTS]):
@@ -97,8 +99,9 @@ class SensesStage:
             raise RecipeError(
                 f"a stage cannot train {named}", hint=f"name some of {', '.join(STAGE_PARTS)}"
             )
-        if self.mixed and self.task != "words":
-            raise RecipeError(f"mixed has no effect on a stage of {self.task}")
+        for name in ("mixed", "eyes"):
+            if getattr(self, name) and self.task != "words":
+                raise RecipeError(f"{name} has no effect on a stage of {self.task}")
         if not self.mix or min(self.mix.values()) <= 0:
             raise RecipeError(
                 f"mix={dict(self.mix)}: a stage needs data, each with a sampling ratio above 0"

@@ -27,6 +27,7 @@ from textreel.recipes.senses_recipe import SensesRecipe
 from textreel.recipes.senses_training import Show, build_senses, run_senses
 from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+from textreel.synth.world.scene import SCENE_SECONDS
 
 JOURNAL_FILE, RESULT_FILE = "study.jsonl", "table.json"
 CLIPS = 600
@@ -63,8 +64,8 @@ class SensesStudy:
 
     name: str
     recipe: SensesRecipe
-    num_scenes: int = 150
-    per_kind: int = 60
+    num_scenes: int = 500
+    per_kind: int = 160
     exam_seed: int = 77
     only: tuple[str, ...] = ()
 
@@ -151,9 +152,18 @@ TIME_LOOKS = (
     replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
     replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
 )
+COUNTS = (32, 128)
 MORE_FRAMES = tuple(
-    replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES)
-    for count in (32, 128)
+    replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES) for count in COUNTS
+)
+LONG_SECONDS = 60.0
+LONG_KINDS = ("colour", "shape", "place", "count", "final", "heard")
+"""Types that scenes of a minute have enough questions of."""
+LONG_LOOKS = tuple(
+    SensesLook(
+        name=f"a minute, {count} frames", num_frames=count, kinds=LONG_KINDS, seconds=LONG_SECONDS
+    )
+    for count in (8, 32)
 )
 
 
@@ -167,17 +177,26 @@ def arms(study: SensesStudy) -> list[Arm]:
     assert shape is not None
     drawn = tiny_data("clips", videos=CLIPS)
     clips = replace(text, name="video_llama_tiny_clips", data=drawn)
-    lost = replace(text, image=replace(shape, positions="none"))
-    timed = replace(text, image=replace(shape, positions="time"))
-    stretched = replace(text, image=replace(shape, positions="interpolated"))
-    raw = {name: stage for name, stage in text.stages.items() if stage.task != "words"}
+
+    def placed(**changes: Any) -> SensesRecipe:  # noqa: ANN401 - fields of the branch's shape
+        return replace(text, image=replace(shape, **changes))
+
+    tasks = [stage for stage in text.stages.values() if stage.task != "words"]
+    steps = sum(stage.train.steps for stage in tasks)
+    raw = replace(tasks[-1], train=replace(tasks[0].train, steps=steps))
+    longer = (EYE, *MORE_FRAMES)
     every = [
-        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS)),
+        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS, LONG_LOOKS[0])),
         Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
-        Arm(name="no positions", recipe=lost, looks=(EYE,)),
-        Arm(name="interpolated", recipe=stretched, looks=(EYE, *MORE_FRAMES)),
-        Arm(name="seconds", recipe=timed, looks=(EYE, *MORE_FRAMES)),
-        Arm(name="no head start", recipe=replace(text, stages=raw), looks=(BOTH,)),
+        Arm(name="no positions", recipe=placed(positions="none"), looks=(EYE,)),
+        Arm(name="index", recipe=placed(max_steps=max(COUNTS)), looks=longer),
+        Arm(
+            name="interpolated",
+            recipe=placed(positions="interpolated"),
+            looks=(*longer, *LONG_LOOKS),
+        ),
+        Arm(name="seconds", recipe=placed(positions="time"), looks=(*longer, *LONG_LOOKS)),
+        Arm(name="no head start", recipe=replace(text, stages={"joint": raw}), looks=(BOTH,)),
     ]
     known = [arm.name for arm in every]
     if missing := [name for name in study.only if name not in known]:
@@ -185,25 +204,30 @@ def arms(study: SensesStudy) -> list[Arm]:
     return [arm for arm in every if not study.only or arm.name in study.only]
 
 
+EVERY = (*QUESTION_TYPES, "macro")
+JOINT = ("text only", "both, moved")
 COMPARED = (
-    ("text only", "both, moved", "text only", "eye", "macro"),
-    ("text only", "both, moved", "text only", "eye", "seen_and_heard"),
-    ("text only", "both, moved", "text only", "ear, moved", "seen_and_heard"),
-    ("text only", "both, moved", "text only", "ear, moved", "heard"),
-    ("text only", "ear, moved", "text only", "ear", "heard"),
-    ("text only", "ear, moved", "text only", "ear shown pictures", "heard"),
-    ("text only", "ear x20", "text only", "ear", "heard"),
-    ("text only", "both, moved", "clips", "both", "macro"),
-    ("text only", "both, moved", "clips", "both", "heard"),
-    ("text only", "both, moved", "clips", "both", "seen_and_heard"),
-    ("clips", "both", "clips", "eye", "seen_and_heard"),
-    ("clips", "ear", "clips", "ear shown pictures", "heard"),
-    ("clips", "ear x20", "clips", "ear", "heard"),
-    ("text only", "last frame", "text only", "eye", "macro"),
-    ("text only", "mean frame", "text only", "eye", "macro"),
-    ("no positions", "eye", "text only", "eye", "macro"),
+    (JOINT, ("text only", "eye"), (*EVERY, "seen_and_heard")),
+    (JOINT, ("text only", "ear, moved"), SOUND_TYPES),
+    (JOINT, ("text only", "both"), ("heard", "seen_and_heard")),
+    (("text only", "ear, moved"), ("text only", "ear shown pictures"), ("heard",)),
+    (("text only", "ear x20"), ("text only", "ear"), ("heard",)),
+    (JOINT, ("clips", "both"), (*EVERY, *SOUND_TYPES)),
+    (("clips", "both"), ("clips", "eye"), ("seen_and_heard",)),
+    (("clips", "ear"), ("clips", "ear shown pictures"), ("heard",)),
+    (("clips", "ear x20"), ("clips", "ear"), ("heard",)),
+    (("text only", "last frame"), ("text only", "eye"), EVERY),
+    (("text only", "mean frame"), ("text only", "eye"), EVERY),
+    (("no positions", "eye"), ("text only", "eye"), EVERY),
+    (("no head start", "both"), ("text only", "both"), ("macro", "seen_and_heard")),
+    (("interpolated", "32 frames"), ("interpolated", "eye"), ("macro",)),
+    (("interpolated", "128 frames"), ("interpolated", "eye"), ("macro",)),
+    (("seconds", "32 frames"), ("seconds", "eye"), ("macro",)),
+    (("seconds", "128 frames"), ("seconds", "eye"), ("macro",)),
+    (("index", "32 frames"), ("index", "eye"), ("macro",)),
+    (("index", "128 frames"), ("index", "eye"), ("macro",)),
 )
-"""Arm and look against arm and look, on a type or the picture types' macro."""
+"""Arm and look against arm and look, on each of some types or the picture types' macro."""
 
 
 def run_senses_study(
@@ -229,11 +253,21 @@ def run_senses_study(
         num_scenes=study.num_scenes,
         per_kind=study.per_kind,
     )
+    longer = SensesExam(
+        encoder,
+        study.recipe.clips,
+        seed=study.exam_seed,
+        num_scenes=study.per_kind,
+        per_kind=study.per_kind // 2,
+        kinds=LONG_KINDS,
+        seconds=LONG_SECONDS,
+    )
+    exams = {SCENE_SECONDS: exam, LONG_SECONDS: longer}
     settled = {k: v for k, v in study.to_json().items() if k != "only"}
     job = fingerprint([settled, encoder.revision])
     with Journal.open(out / JOURNAL_FILE, kind="senses-study", fingerprint=job) as journal:
         for arm in chosen:
-            _run_arm(arm, exam, out, journal, show)
+            _run_arm(arm, exams, out, journal, show)
     found = {
         (arm.name, look.name): read_rows(rows_file(out, arm.name, look.name))
         for arm in arms(replace(study, only=()))
@@ -255,7 +289,9 @@ def _encoder(study: SensesStudy) -> DualEncoder:
     return load_encoder(locate(study.recipe.image_encoder.name))
 
 
-def _run_arm(arm: Arm, exam: SensesExam, out: Path, journal: Journal, show: Show) -> None:
+def _run_arm(
+    arm: Arm, exams: Mapping[float, SensesExam], out: Path, journal: Journal, show: Show
+) -> None:
     keys = {look.name: f"{folder_name(arm.name)}/{folder_name(look.name)}" for look in arm.looks}
     if all(key in journal for key in keys.values()):
         return
@@ -268,7 +304,7 @@ def _run_arm(arm: Arm, exam: SensesExam, out: Path, journal: Journal, show: Show
         if keys[look.name] in journal:
             continue
         show("look", number, len(arm.looks), f"{arm.name}, {look.name}")
-        rows = exam.look(learner, look)
+        rows = exams[look.seconds].look(learner, look)
         write_rows(rows_file(out, arm.name, look.name), rows)
         right = sum(row.correct for row in rows)
         seconds = {name: result.seconds for name, result in results.items()}
@@ -298,7 +334,8 @@ def make_report(
     for (arm, look), rows in found.items():
         scores = score_system(look, rows)
         pictured = [row for row in rows if row.kind in QUESTION_TYPES]
-        macro = score_system(look, pictured, kinds=QUESTION_TYPES).macro if pictured else None
+        every = {row.kind for row in pictured} == set(QUESTION_TYPES)
+        macro = score_system(look, pictured, kinds=QUESTION_TYPES).macro if every else None
         lines.append(
             SensesRow(
                 arm=arm,
@@ -310,9 +347,10 @@ def make_report(
             )
         )
     compared = [
-        _difference(found, (one, look), (other, its), metric)
-        for one, look, other, its, metric in COMPARED
-        if (one, look) in found and (other, its) in found
+        _difference(found, one, other, metric)
+        for one, other, metrics in COMPARED
+        if one in found and other in found
+        for metric in metrics
     ]
     return SensesReport(
         study=study.name,

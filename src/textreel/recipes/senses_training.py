@@ -13,6 +13,7 @@ on from its last checkpoint and ends with the same bits.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,9 +21,11 @@ import torch
 from textreel.data.files import write_atomic
 from textreel.data.senses_collate import SensesCollator
 from textreel.data.senses_templates import SENSES_TEMPLATES
-from textreel.models.branch_words import BranchToWords
+from textreel.models.branch_words import BranchToWords, WordsBatch
 from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
 from textreel.models.encoder_files import find_encoder, published_files
+from textreel.models.qformer_connector import QFormerConnector
+from textreel.models.qformer_start import fit_last_map, open_eyes
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.models.video_llama_checkpoint import Branch
@@ -38,20 +41,26 @@ from textreel.recipes.senses_recipe import (
     SensesStage,
 )
 from textreel.recipes.senses_words import (
+    WordsSample,
     image_samples,
     mixed_frames,
     sound_samples,
+    usual_times,
     words_data,
 )
 from textreel.serve.bridging import SOUND_MEANS_FILE, save_sound_means
 from textreel.serve.senses_files import SensesSettings, save_senses_settings
+from textreel.train.buckets import Bucketed
 from textreel.train.config import TrainConfig
 from textreel.train.contracts import Progress
 from textreel.train.loop import train
 from textreel.train.result import TrainResult
+from textreel.train.staged import StartedData
 
 Show = Callable[[str, int, int, str], None]
 DONE = "model.safetensors"
+FITTED_ON = 300
+"""Samples that the linear map of a branch is fitted on when its eyes are opened."""
 
 
 class StageError(RecipeError):
@@ -202,18 +211,13 @@ class _Stage:
             samples = made(world, queries=connector.config.queries)
             if self.stage.mixed and branch == "image":
                 samples = mixed_frames(samples, seed=self.recipe.seed)
-            data, spread = words_data(
-                samples,
-                self.sources.collator.tokenizer,
-                table.detach().float(),
-                noise=self.recipe.noise,
-                batch_size=self.stage.train.batch_size,
-                seed=self.recipe.seed,
-            )
+            data, spread = self._words(samples, table, self.stage.train.batch_size)
+            queries, frames = connector.config.queries, len(samples[0].features.values)
+            steps = queries if branch == "sound" else frames
             model.learn([branch])
             result = train(
                 BranchToWords(connector, spread=spread),
-                data,
+                StartedData(data, partial(self._start, connector, steps, samples, table)),
                 self._config(),
                 self.folder / branch,
                 progress=self._told,
@@ -221,6 +225,39 @@ class _Stage:
             )
         assert result is not None
         return result
+
+    def _words(
+        self, samples: Sequence[WordsSample], table: torch.Tensor, batch_size: int
+    ) -> tuple[Bucketed[WordsSample, WordsBatch], float]:
+        return words_data(
+            samples,
+            self.sources.collator.tokenizer,
+            table.detach().float(),
+            noise=self.recipe.noise,
+            batch_size=batch_size,
+            seed=self.recipe.seed,
+        )
+
+    def _start(
+        self,
+        connector: QFormerConnector,
+        steps: int,
+        samples: Sequence[WordsSample],
+        table: torch.Tensor,
+    ) -> None:
+        """Open a branch's eyes before the first step, where the stage wants it."""
+        if not self.stage.eyes:
+            return
+        some = samples[:FITTED_ON]
+        open_eyes(
+            connector,
+            torch.cat([sample.features.values.flatten(0, 1).float() for sample in samples]),
+            times_s=usual_times(samples, steps),
+            noise=self.recipe.noise,
+            generator=torch.Generator().manual_seed(self.recipe.seed),
+        )
+        batch = self._words(some, table, len(some))[0].batch(0)
+        fit_last_map(connector, batch.track, batch.words)
 
     def _config(self) -> TrainConfig:
         config = self.stage.train

@@ -169,6 +169,7 @@ def tiny_branch(*, queries: int, max_steps: int = 8) -> QFormerConnectorConfig:
         mlp_hidden=512,
         max_steps=max_steps,
         position_std=0.0625,
+        dropout=0.0,
     )
 
 
@@ -202,20 +203,19 @@ def video_llama_tiny_textonly() -> SensesRecipe:
 
 
 def tiny_stages() -> dict[str, SensesStage]:
-    """Return the head start of both branches, and the stage in which they learn together."""
-    start = TrainConfig(
-        steps=700,
+    """Return the head starts of the branches, and the stage in which they learn together."""
+    eyes = TrainConfig(
+        steps=300,
         batch_size=32,
-        lr=1e-2,
+        lr=2e-3,
         warmup=30,
-        weight_decay=0.02,
+        weight_decay=0.01,
         checkpoint_every=100,
-        optimizer="muon",
-        muon_lr=0.1,
         threads=1,
+        precision="fp32",
     )
-    joint = TrainConfig(
-        steps=60,
+    adapter = TrainConfig(
+        steps=100,
         batch_size=32,
         accumulate=2,
         lr=3e-3,
@@ -226,17 +226,22 @@ def tiny_stages() -> dict[str, SensesStage]:
         precision="bf16",
         attention="eager",
     )
+    words = SensesStage(
+        task="words", trains=("image",), reads="image", mix={"both": 1.0}, train=eyes, eyes=True
+    )
+    lessons = SensesStage(
+        task="instructions",
+        trains=("adapter",),
+        reads="both",
+        mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
+        train=adapter,
+    )
+    joint = replace(adapter, steps=30, lr=3e-4, warmup=5)
     return {
-        "head-start": SensesStage(
-            task="words", trains=("image", "sound"), reads="both", mix={"both": 1.0}, train=start
-        ),
-        "joint": SensesStage(
-            task="instructions",
-            trains=("image", "sound", "adapter"),
-            reads="both",
-            mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
-            train=joint,
-        ),
+        "eyes": replace(words, mixed=True),
+        "ears": replace(words, trains=("sound",), reads="sound"),
+        "adapter": lessons,
+        "joint": replace(lessons, trains=("image", "sound", "adapter"), train=joint),
     }
 
 
