@@ -19,12 +19,11 @@ from textreel.models.encoders import load_encoder
 from textreel.recipes import senses_exam, senses_means
 from textreel.recipes.find_senses import find_senses_study
 from textreel.recipes.recipe import RecipeError
+from textreel.recipes.senses_arms import Arm, arms
 from textreel.recipes.senses_exam import SensesExam, SensesLook, answer_senses
 from textreel.recipes.senses_recipe import DataSource
 from textreel.recipes.senses_study import (
     JOURNAL_FILE,
-    Arm,
-    arms,
     make_report,
     rows_file,
     run_senses_study,
@@ -48,6 +47,8 @@ from textreel.recipes.senses_world import (
 )
 from textreel.recipes.video_llama import tiny_branch, tiny_data, video_llama_tiny_textonly
 from textreel.serve.session import load
+from textreel.synth.world.exam import draw_exam
+from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
 from textreel.synth.world.scene import Scene, Sound, draw_scenes
 
 CLIPS = SoundClipSpec(num_clips=8, rule="imagebind")
@@ -144,7 +145,10 @@ def test_a_head_start_says_objects_in_columns_and_sounds_in_order(
 
 @pytest.fixture(scope="module")
 def exam(encoder) -> SensesExam:
-    return SensesExam(encoder, CLIPS, seed=3, num_scenes=3, per_kind=1)
+    drawn = draw_exam(
+        3, part="test", num_scenes=3, per_kind=1, kinds=(*QUESTION_TYPES, *SOUND_TYPES)
+    )
+    return SensesExam(drawn, clips=CLIPS, eye=encoder, ear=encoder)
 
 
 def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> None:
@@ -175,9 +179,9 @@ def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> Non
 
 def test_a_study_names_its_arms_and_compares_the_same_questions(exam, learner) -> None:
     study = tiny_study()
-    assert [arm.name for arm in arms(study)][:2] == ["text only", "clips"]
+    assert [arm.name for arm in arms(study.recipe)][:2] == ["text only", "clips"]
     with pytest.raises(RecipeError, match="the study has no arm 'x'"):
-        arms(replace(study, only=("x",)))
+        arms(study.recipe, only=("x",))
     rows = exam.look(learner, SensesLook(name="both"))
     report = make_report(
         study,
@@ -212,4 +216,4 @@ def test_a_study_s_run_answers_and_a_finished_one_is_only_read(tmp_path: Path) -
     story.write_text("a red circle , black ground\na red circle , black ground\n")
     answer = load(tmp_path / "text-only").ask(story, "what colour ?", options=["red", "blue"])
     assert "knows only" in answer.note
-    assert isinstance(arms(study)[0], Arm) and tiny_branch(queries=5).queries == 5
+    assert isinstance(arms(recipe)[0], Arm) and tiny_branch(queries=5).queries == 5

@@ -10,7 +10,7 @@ are clustered by video; one seed, so nothing is said about other seeds.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,17 @@ from textreel.evaluate.choices import paired_difference, score_system
 from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
 from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
-from textreel.recipes.recipe import RecipeError
 from textreel.recipes.run_study import folder_name
-from textreel.recipes.senses_exam import SensesExam, SensesLook
+from textreel.recipes.senses_arms import COMPARED, LONG_KINDS, LONG_SECONDS, Arm, arms
+from textreel.recipes.senses_exam import SensesExam
 from textreel.recipes.senses_recipe import SensesRecipe
 from textreel.recipes.senses_training import Show, build_senses, run_senses
-from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
+from textreel.recipes.video_llama import video_llama_tiny_textonly
+from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
 from textreel.synth.world.scene import SCENE_SECONDS
 
 JOURNAL_FILE, RESULT_FILE = "study.jsonl", "table.json"
-CLIPS = 600
-"""Videos of the largest sources of clips; drawing frames costs more than writing captions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arm:
-    """One variant.
-
-    Attributes:
-        name: in the table.
-        recipe: what is trained.
-        looks: how it is tested.
-    """
-
-    name: str
-    recipe: SensesRecipe
-    looks: tuple[SensesLook, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,102 +118,6 @@ class SensesReport:
     )
 
 
-EYE = SensesLook(name="eye", ear="no", kinds=(*QUESTION_TYPES, "seen_and_heard"))
-EAR = SensesLook(name="ear", eye="no", kinds=SOUND_TYPES)
-BOTH = SensesLook(name="both")
-SOUND_LOOKS = (
-    replace(BOTH, name="both, moved", moved=True),
-    EYE,
-    replace(EAR, name="ear, moved", moved=True),
-    EAR,
-    replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
-    replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
-    BOTH,
-)
-"""Moved: sounds pass a mean shift to where the branch was aligned; else they are as the tower gives
-them."""
-TIME_LOOKS = (
-    replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
-    replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
-)
-COUNTS = (32, 128)
-MORE_FRAMES = tuple(
-    replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES) for count in COUNTS
-)
-LONG_SECONDS = 60.0
-LONG_KINDS = ("colour", "shape", "place", "count", "final", "heard")
-"""Types that scenes of a minute have enough questions of."""
-LONG_LOOKS = tuple(
-    SensesLook(
-        name=f"a minute, {count} frames", num_frames=count, kinds=LONG_KINDS, seconds=LONG_SECONDS
-    )
-    for count in (8, 32)
-)
-
-
-def arms(study: SensesStudy) -> list[Arm]:
-    """Return a study's arms.
-
-    Raises:
-        RecipeError: `only` names one that there is not.
-    """
-    text, shape = study.recipe, study.recipe.image
-    assert shape is not None
-    drawn = tiny_data("clips", videos=CLIPS)
-    clips = replace(text, name="video_llama_tiny_clips", data=drawn)
-
-    def placed(**changes: Any) -> SensesRecipe:  # noqa: ANN401 - fields of the branch's shape
-        return replace(text, image=replace(shape, **changes))
-
-    tasks = [stage for stage in text.stages.values() if stage.task != "words"]
-    steps = sum(stage.train.steps for stage in tasks)
-    raw = replace(tasks[-1], train=replace(tasks[0].train, steps=steps))
-    longer = (EYE, *MORE_FRAMES)
-    every = [
-        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS, LONG_LOOKS[0])),
-        Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
-        Arm(name="no positions", recipe=placed(positions="none"), looks=(EYE,)),
-        Arm(name="index", recipe=placed(max_steps=max(COUNTS)), looks=longer),
-        Arm(
-            name="interpolated",
-            recipe=placed(positions="interpolated"),
-            looks=(*longer, *LONG_LOOKS),
-        ),
-        Arm(name="seconds", recipe=placed(positions="time"), looks=(*longer, *LONG_LOOKS)),
-        Arm(name="no head start", recipe=replace(text, stages={"joint": raw}), looks=(BOTH,)),
-    ]
-    known = [arm.name for arm in every]
-    if missing := [name for name in study.only if name not in known]:
-        raise RecipeError(f"the study has no arm {missing[0]!r}", hint=f"one of {', '.join(known)}")
-    return [arm for arm in every if not study.only or arm.name in study.only]
-
-
-EVERY = (*QUESTION_TYPES, "macro")
-JOINT = ("text only", "both, moved")
-COMPARED = (
-    (JOINT, ("text only", "eye"), (*EVERY, "seen_and_heard")),
-    (JOINT, ("text only", "ear, moved"), SOUND_TYPES),
-    (JOINT, ("text only", "both"), ("heard", "seen_and_heard")),
-    (("text only", "ear, moved"), ("text only", "ear shown pictures"), ("heard",)),
-    (("text only", "ear x20"), ("text only", "ear"), ("heard",)),
-    (JOINT, ("clips", "both"), (*EVERY, *SOUND_TYPES)),
-    (("clips", "both"), ("clips", "eye"), ("seen_and_heard",)),
-    (("clips", "ear"), ("clips", "ear shown pictures"), ("heard",)),
-    (("clips", "ear x20"), ("clips", "ear"), ("heard",)),
-    (("text only", "last frame"), ("text only", "eye"), EVERY),
-    (("text only", "mean frame"), ("text only", "eye"), EVERY),
-    (("no positions", "eye"), ("text only", "eye"), EVERY),
-    (("no head start", "both"), ("text only", "both"), ("macro", "seen_and_heard")),
-    (("interpolated", "32 frames"), ("interpolated", "eye"), ("macro",)),
-    (("interpolated", "128 frames"), ("interpolated", "eye"), ("macro",)),
-    (("seconds", "32 frames"), ("seconds", "eye"), ("macro",)),
-    (("seconds", "128 frames"), ("seconds", "eye"), ("macro",)),
-    (("index", "32 frames"), ("index", "eye"), ("macro",)),
-    (("index", "128 frames"), ("index", "eye"), ("macro",)),
-)
-"""Arm and look against arm and look, on each of some types or the picture types' macro."""
-
-
 def run_senses_study(
     study: SensesStudy, out: Path, *, show: Show = lambda *_: None
 ) -> SensesReport:
@@ -244,25 +132,11 @@ def run_senses_study(
         RecipeError: no such arm.
         FingerprintError: the folder holds another study.
     """
-    chosen = arms(study)
+    chosen = arms(study.recipe, study.only)
     encoder = _encoder(study)
-    exam = SensesExam(
-        encoder,
-        study.recipe.clips,
-        seed=study.exam_seed,
-        num_scenes=study.num_scenes,
-        per_kind=study.per_kind,
-    )
-    longer = SensesExam(
-        encoder,
-        study.recipe.clips,
-        seed=study.exam_seed,
-        num_scenes=study.per_kind,
-        per_kind=study.per_kind // 2,
-        kinds=LONG_KINDS,
-        seconds=LONG_SECONDS,
-    )
-    exams = {SCENE_SECONDS: exam, LONG_SECONDS: longer}
+    exams = {
+        seconds: _exam(study, encoder, seconds, out) for seconds in (SCENE_SECONDS, LONG_SECONDS)
+    }
     settled = {k: v for k, v in study.to_json().items() if k != "only"}
     job = fingerprint([settled, encoder.revision])
     with Journal.open(out / JOURNAL_FILE, kind="senses-study", fingerprint=job) as journal:
@@ -270,11 +144,11 @@ def run_senses_study(
             _run_arm(arm, exams, out, journal, show)
     found = {
         (arm.name, look.name): read_rows(rows_file(out, arm.name, look.name))
-        for arm in arms(replace(study, only=()))
+        for arm in arms(study.recipe)
         for look in arm.looks
         if rows_file(out, arm.name, look.name).is_file()
     }
-    report = make_report(study, found, questions=len(exam.items))
+    report = make_report(study, found, questions=len(exams[SCENE_SECONDS].items))
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
@@ -282,6 +156,21 @@ def run_senses_study(
 def rows_file(out: Path, arm: str, look: str) -> Path:
     """Return where the answers of an arm under a look are."""
     return out / "rows" / f"{folder_name(arm)}--{folder_name(look)}.jsonl"
+
+
+def _exam(study: SensesStudy, encoder: DualEncoder, seconds: float, out: Path) -> SensesExam:
+    """Return the exam about scenes of one length; the long one is half as large."""
+    long = seconds != SCENE_SECONDS
+    drawn = draw_exam(
+        study.exam_seed,
+        part="test",
+        num_scenes=study.per_kind if long else study.num_scenes,
+        per_kind=max(1, study.per_kind // 2) if long else study.per_kind,
+        kinds=LONG_KINDS if long else (*QUESTION_TYPES, *SOUND_TYPES),
+        seconds=seconds,
+    )
+    store = out / "exam" / f"{seconds:g}-seconds"
+    return SensesExam(drawn, clips=study.recipe.clips, eye=encoder, ear=encoder, store=store)
 
 
 def _encoder(study: SensesStudy) -> DualEncoder:
