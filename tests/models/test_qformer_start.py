@@ -37,7 +37,7 @@ def opened(
 ) -> QFormerConnector:
     generator = torch.Generator().manual_seed(0)
     model = QFormerConnector(config, model_dim=5, generator=generator).eval()
-    vectors = tracks().flatten(0, 2)
+    vectors = tracks().flatten(0, 1)
     open_eyes(model, vectors, times_s=times_s, noise=0.0, generator=generator)
     return model
 
@@ -55,6 +55,21 @@ def test_every_query_sees_its_own_step_and_no_other(positions) -> None:
         moved = (model.hidden(changed, times_s=times_s) - before).norm(dim=-1).mean(0)
         own = torch.arange(STEPS * COLUMNS) // COLUMNS == step
         assert moved[own].min() > 20 * moved[~own].max()
+
+
+@torch.no_grad()
+def test_where_a_step_has_a_vector_for_each_column_a_query_sees_its_own() -> None:
+    shape = replace(SHAPE, vectors_per_step=COLUMNS)
+    generator = torch.Generator().manual_seed(3)
+    marks = torch.randn(COLUMNS, 16, generator=generator)
+    shown = tracks() + marks
+    model = QFormerConnector(shape, model_dim=5, generator=generator).eval()
+    open_eyes(model, shown.flatten(0, 1), times_s=TIMES_S, noise=0.0, generator=generator)
+    changed = shown.clone()
+    changed[:, 1, 1] = tracks()[:, 0, 0] + marks[1]
+    moved = (model.hidden(changed) - model.hidden(shown)).norm(dim=-1).mean(0)
+    own = 1 * COLUMNS + 1
+    assert moved[own] > 20 * max(m for i, m in enumerate(moved) if i != own)
 
 
 @torch.no_grad()

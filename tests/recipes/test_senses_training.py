@@ -26,7 +26,7 @@ from textreel.models.errors import ModelConfigError
 from textreel.models.video_llama import VideoLlama
 from textreel.recipes.find_senses import find_senses_recipe
 from textreel.recipes.recipe import RecipeError, read_as
-from textreel.recipes.senses_data import Sources, _only, conversation_turns, stage_data
+from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import (
     DONE,
@@ -204,16 +204,10 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
         run_senses(replace(recipe, stages={"a": captions}, data=world), home / "captions")
     with pytest.raises(RecipeError, match="captions of sounds belong to the senses sound and"):
         DataSource(corpus="textual", path="x", sense="image", sounds="y")
-    with pytest.raises(RecipeError, match="is read by one dual encoder, the recipe has a, b"):
-        _only({"image": named("a"), "sound": named("b")})
     blind = replace(recipe, image_encoder=EncoderChoice(name="eva-blip2", weights=("a.pth",)))
     sources = Sources(blind, build_senses(recipe).collator, home / "f", revisions={})
     with pytest.raises(RecipeError, match="hold no text side that captions could be read with"):
         sources.encoder("image")
-
-
-def named(name: str) -> object:
-    return type("Encoder", (), {"name": name, "revision": name})()
 
 
 def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path, caplog) -> None:

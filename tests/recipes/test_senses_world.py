@@ -65,6 +65,10 @@ def learner():
     return build_senses(RECIPE)
 
 
+def of(encoder) -> dict:
+    return {"image": encoder, "sound": encoder}
+
+
 def scene_with(*sounds: Sound) -> Scene:
     [scene] = islice(draw_scenes(0, part="training"), 1)
     return replace(scene, sounds=sounds)
@@ -84,13 +88,13 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
     source = DataSource(corpus="world", path="3", sense="both", only=("seen_and_heard",))
     scenes = world_scenes(RECIPE, source)
     assert len(scenes) == 3 and all(len(scene.objects) == 3 for scene in scenes)
-    data = world_data(RECIPE, source, encoder, tmp_path / "both")
+    data = world_data(RECIPE, source, of(encoder), tmp_path / "both")
     items = world_items(source, data, seed=0)
     assert all(item.image is not None and item.sound is not None for item in items)
     assert {f.modality for f in (*data.image.values(), *data.sound.values())} == {"text"}
     ear = DataSource(corpus="world", path="2", sense="sound", shows="clips")
     assert kinds_of(ear) == ("heard",)
-    shown = world_data(RECIPE, ear, encoder, tmp_path / "ear")
+    shown = world_data(RECIPE, ear, of(encoder), tmp_path / "ear")
     assert shown.image == {} and {f.modality for f in shown.sound.values()} == {"image"}
     assert not any("hum" in f.caption for text in shown.sounds for f in text.frames)
     for item in world_items(ear, shown, seed=0):
@@ -98,7 +102,7 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
             "heard" in t.question or "sounds" in t.question for t in item.turns if t.question
         )
     eye = DataSource(corpus="world", path="2", sense="image", shows="clips")
-    seen = world_data(RECIPE, eye, encoder, tmp_path / "eye")
+    seen = world_data(RECIPE, eye, of(encoder), tmp_path / "eye")
     assert seen.sound == {} and {f.modality for f in seen.image.values()} == {"image"}
 
 
@@ -106,7 +110,7 @@ def test_a_head_start_says_objects_in_columns_and_sounds_in_order(
     encoder, learner, tmp_path: Path
 ) -> None:
     source = DataSource(corpus="world", path="6", sense="both")
-    data = world_data(RECIPE, source, encoder, tmp_path)
+    data = world_data(RECIPE, source, of(encoder), tmp_path)
     seen, heard = image_samples(data, queries=40), sound_samples(data, queries=8)
     assert len(seen) == len(heard) == 6 and len(seen[0].lines) == 40 and len(heard[0].lines) == 8
     assert all(line == "." for line in seen[0].lines[4::5])

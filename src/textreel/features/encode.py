@@ -26,7 +26,7 @@ from textreel.features.towers import ClipTower, PictureTower, SoundTower
 from textreel.media.album import Part
 from textreel.media.clip import Clip
 from textreel.models.batch import Features
-from textreel.models.open_encoder import PictureEncoder, TextEncoder
+from textreel.models.open_encoder import Encoder, TextEncoder
 from textreel.models.tower_runner import Prepared
 
 _Item = TypeVar("_Item")
@@ -104,7 +104,7 @@ def encode_textual_videos(
 
 def encode_clips(
     clips: Iterable[tuple[str, Clip]],
-    encoder: PictureEncoder,
+    encoder: Encoder,
     *,
     window: int = 32,
     tally: EncodeTally | None = None,

@@ -27,9 +27,6 @@ from textreel.models.tiny_frames import is_tiny_frames, load_tiny_frames
 Encoder = DualEncoder | ImageBindEncoder | FrameEncoder | SoundTextEncoder
 TextEncoder = DualEncoder | ImageBindEncoder | SoundTextEncoder
 """Those that read texts, so that a model can be aligned on texts and shown pictures or sounds."""
-PictureEncoder = TextEncoder | FrameEncoder
-"""Those that see frames; asked of one that hears only, `features.towers` says so."""
-
 IMAGEBIND: dict[str, Sense] = {"imagebind-audio": "sound", "imagebind-image": "image"}
 PUBLISHED = {
     "imagebind-audio": "imagebind_huge.pth",

@@ -26,6 +26,11 @@ from textreel.models.senses_batch import Track
 
 SHARPNESS = 10.0
 """How far the logit of a query's own step is above the others' at the start."""
+LOUDER = 10.0
+"""How much larger a position is than what features have in its direction."""
+FAINT = 1e-3
+"""Share of the widest component's spread below which no component is brought up."""
+MARK_RIDGE = 1e-2
 GRID, GRID_RIDGE = 8, 1e-3
 """Moments between two steps at which positions in seconds are fitted, and how stiffly."""
 
@@ -50,9 +55,12 @@ def open_eyes(
 ) -> None:
     """Give a fresh connector its start; the linear map stays as it is.
 
+    Where a step has as many vectors as columns, a query looks at the vector of its own column;
+    otherwise at all vectors of its step.
+
     Args:
         connector: its queries are S steps times C columns, step first.
-        vectors: float (N, F), features of many videos.
+        vectors: float (N, P, F), features of many steps of many videos.
         times_s: float (S,), when the steps usually are, in seconds.
         noise: of features in training, per dimension: components below it are not brought up.
         generator: draws the codes.
@@ -74,24 +82,38 @@ def open_eyes(
             f"a Q-Former of width {cfg.width} over features of width {cfg.feature_dim} has no room "
             f"for {steps} steps and {columns} columns"
         )
-    mean = vectors.float().mean(0)
-    spread, axes = _components(vectors.float() - mean)
-    quiet = axes[-steps:]
+    mean = vectors.float().flatten(0, 1).mean(0)
+    centred = vectors.float() - mean
+    spread, axes = _components(centred.flatten(0, 1))
+    quiet, size = axes[-steps:], max(1.0, LOUDER * float(spread[-steps:].max()))
     codes = _codes(cfg.width, steps, columns, generator)
     seen = min(len(codes.content) - steps, cfg.feature_dim - steps)
-    read = axes[:seen] / (spread[:seen] ** 2 + noise**2).sqrt()[:, None]
-    read = torch.cat([read, quiet * math.sqrt(steps)])
+    faint = FAINT * float(spread[0])
+    read = axes[:seen] / (spread[:seen] ** 2 + noise**2).sqrt().clamp(min=faint)[:, None]
+    read = torch.cat([read, quiet * math.sqrt(steps) / size])
     if cfg.positions == "none":
         quiet = torch.zeros_like(quiet)
     else:
-        _place(connector, quiet, times_s)
+        _place(connector, quiet * size, times_s)
+    told, told_by = codes.steps, quiet / size
+    if cfg.vectors_per_step == columns > 1:
+        told, told_by = torch.cat([told, codes.columns]), torch.cat([told_by, _marks(centred)])
     connector.qformer.queries.copy_((codes.steps[:, None] + codes.columns).flatten(0, 1)[None])
     for number, layer in enumerate(connector.qformer.body.encoder.layer):
-        _look(layer.crossattention.attention, codes, quiet, generator)
+        _look(layer.crossattention.attention, told, told_by, generator)
         if number == 0:
             _read(layer.crossattention, codes, read, mean)
         for linear in (layer.intermediate_query.dense, layer.output_query.dense):
             linear.weight.normal_(0.0, linear.in_features**-0.5, generator=generator)
+
+
+def _marks(centred: Tensor) -> Tensor:
+    """Return (P, F): what tells the P vectors of a step (N, P, F) apart, by least squares."""
+    rows, count = centred.flatten(0, 1).double(), centred.shape[1]
+    which = torch.eye(count, dtype=rows.dtype).repeat(len(centred), 1)
+    square = rows.T @ rows / len(rows)
+    square += MARK_RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=rows.dtype)
+    return torch.linalg.solve(square, rows.T @ which / len(rows)).T.float()
 
 
 def _components(centred: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,25 +150,32 @@ def _between(rows: Tensor, at: Tensor) -> Tensor:
     return rows[low] * (1 - share) + rows[(low + 1).clamp(max=len(rows) - 1)] * share
 
 
-def _look(attention: Any, codes: _Codes, quiet: Tensor, generator: torch.Generator) -> None:  # noqa: ANN401 - transformers' own
-    """Make every head's logits high where a query's step meets that step's position."""
-    width, steps = codes.steps.shape[1], len(quiet)
+def _look(attention: Any, told: Tensor, told_by: Tensor, generator: torch.Generator) -> None:  # noqa: ANN401 - transformers' own
+    """Make every head's logits high where what a query is told meets what tells it of a vector.
+
+    Args:
+        attention: cross-attention.
+        told: codes in a query, (R, width).
+        told_by: directions of features, (R, F), one for each code.
+        generator: draws how each head writes them.
+    """
+    width = told.shape[1]
     heads = attention.num_attention_heads
     dim = width // heads
     stream = math.sqrt(width / 2)  # a code's size after the LayerNorm
     gain = math.sqrt(SHARPNESS * math.sqrt(dim) / stream)
-    signs = _signs(heads, dim, steps, generator)
-    attention.query.weight.copy_((gain * signs @ codes.steps).flatten(0, 1))
-    attention.key.weight.copy_((gain * signs @ quiet).flatten(0, 1))
+    signs = _signs(heads, dim, len(told), generator)
+    attention.query.weight.copy_((gain * signs @ told).flatten(0, 1))
+    attention.key.weight.copy_((gain * signs @ told_by).flatten(0, 1))
     attention.query.bias.zero_()
     attention.key.bias.zero_()
 
 
-def _signs(heads: int, dim: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Return for every head a sign of each step, (heads, dim, steps), of unit length on average."""
-    drawn = torch.randn(heads, max(dim, steps), min(dim, steps), generator=generator)
+def _signs(heads: int, dim: int, count: int, generator: torch.Generator) -> Tensor:
+    """Return for every head a sign of each code, (heads, dim, count), of unit length on average."""
+    drawn = torch.randn(heads, max(dim, count), min(dim, count), generator=generator)
     signs = torch.linalg.qr(drawn)[0]
-    return signs if dim >= steps else signs.mT * math.sqrt(steps / dim)
+    return signs if dim >= count else signs.mT * math.sqrt(count / dim)
 
 
 def _read(cross: Any, codes: _Codes, read: Tensor, mean: Tensor) -> None:  # noqa: ANN401 - transformers' own

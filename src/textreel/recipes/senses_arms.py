@@ -14,11 +14,8 @@ from typing import Any
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_exam import SensesLook
 from textreel.recipes.senses_recipe import SensesRecipe
-from textreel.recipes.video_llama import tiny_data
+from textreel.recipes.video_llama import CLIPS, tiny_data, video_llama_tiny
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
-
-CLIPS = 600
-"""Videos of the largest sources of clips; drawing frames costs more than writing captions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +92,7 @@ def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
     every = [
         Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS, LONG_LOOKS[0])),
         Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
+        Arm(name="own frames", recipe=video_llama_tiny(), looks=(BOTH, EYE, EAR)),
         Arm(name="no positions", recipe=placed(positions="none"), looks=(EYE,)),
         Arm(name="index", recipe=placed(max_steps=max(COUNTS)), looks=MORE_FRAMES),
         Arm(
@@ -120,6 +118,7 @@ COMPARED = (
     (("text only", "ear, moved"), ("text only", "ear shown pictures"), ("heard",)),
     (("text only", "ear x20"), ("text only", "ear"), ("heard",)),
     (JOINT, ("clips", "both"), (*EVERY, *SOUND_TYPES)),
+    (JOINT, ("own frames", "both"), (*EVERY, *SOUND_TYPES)),
     (("clips", "both"), ("clips", "eye"), ("seen_and_heard",)),
     (("clips", "ear"), ("clips", "ear shown pictures"), ("heard",)),
     (("clips", "ear x20"), ("clips", "ear"), ("heard",)),

@@ -9,6 +9,7 @@ Frames are drawn in memory; sounds are written as samples and cut as the run cut
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
-from textreel.models.open_encoder import PictureEncoder
+from textreel.models.open_encoder import Encoder
 from textreel.recipes.answering import BATCH_SIZE, ExamItem
 from textreel.recipes.clips import world_pictures
 from textreel.recipes.demo_media import exam_items, rendered_features
@@ -78,12 +79,13 @@ class SensesExam:
         exam: Exam,
         *,
         clips: SoundClipSpec,
-        eye: PictureEncoder,
+        eye: Encoder,
         ear: DualEncoder,
         store: Path | None = None,
     ) -> None:
         self.exam, self.clips, self.store = exam, clips, store
-        self.eye, self.ear = eye, ear
+        self.eye: Encoder = eye
+        self.ear = ear
         self.items = exam_items(self.exam)
         self._pictures: dict[tuple[int, int | None], Mapping[str, Features]] = {}
 
@@ -100,6 +102,14 @@ class SensesExam:
                 found = {scene.id: f for scene, f in zip(scenes, drawn, strict=True)}
             self._pictures[key] = found
         return self._pictures[key]
+
+    def seen_by(self, eye: Encoder) -> "SensesExam":
+        """Return the same exam, its frames seen by another encoder."""
+        other = copy(self)
+        other.eye, other._pictures = eye, {}
+        if self.store is not None:
+            other.store = self.store.with_name(f"{self.store.name}-{eye.revision[-8:]}")
+        return other
 
     @cached_property
     def heard(self) -> dict[str, Features]:

@@ -21,6 +21,8 @@ from textreel.train.config import TrainConfig
 Task = Literal["captions", "instructions", "words"]
 Sense = Literal["image", "sound", "both"]
 WORLD, TEXTUAL = "world", "textual"
+FRAMES_FOLDER = "frames"
+"""Where in a run's folder, and as which encoder, the frame encoder is that a recipe builds."""
 STAGE_PARTS = ("image", "sound", "adapter")
 
 
@@ -122,6 +124,25 @@ class EncoderChoice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FramesRecipe:
+    """A frame encoder of the world that a recipe builds and freezes before its first stage.
+
+    The recipe's `image_encoder` is then `frames`, the folder in its run.
+
+    Attributes:
+        train: how long and how fast.
+        towers: the tiny dual encoder whose picture tower it is built around.
+        width: of its vectors.
+        stills: pictures it learns from.
+    """
+
+    train: TrainConfig
+    towers: str = "embedded:tiny/towers"
+    width: int = 64
+    stills: int = 3200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SensesRecipe:
     """A training in stages; JSON values only.
 
@@ -143,6 +164,7 @@ class SensesRecipe:
         seed: of data, weights and order.
         remembers: whether a conversation shows the model earlier turns.
         knows: all that the model has ever met, in words.
+        frames: a frame encoder to be built first, or None.
     """
 
     name: str
@@ -162,6 +184,7 @@ class SensesRecipe:
     seed: int = 0
     remembers: bool = True
     knows: str = ""
+    frames: FramesRecipe | None = None
 
     def __post_init__(self) -> None:
         if self.template not in SENSES_TEMPLATES:
@@ -173,6 +196,12 @@ class SensesRecipe:
             shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
             if (shape is None) != (encoder is None):
                 raise RecipeError(f"the {sense} branch and its encoder go together")
+        seeing = "" if self.image_encoder is None else self.image_encoder.name
+        if (self.frames is None) != (seeing != FRAMES_FOLDER):
+            raise RecipeError(
+                f"a recipe builds its own frame encoder where image_encoder.name is "
+                f"{FRAMES_FOLDER!r} and frames is given; this one has {seeing!r}"
+            )
         for sense, bridge in self.bridges.items():
             if sense not in ("image", "sound") or getattr(self, sense) is None:
                 raise RecipeError(f"bridges: the recipe has no sense {sense!r}")

@@ -20,10 +20,11 @@ from textreel.evaluate.choices import paired_difference, score_system
 from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
 from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.open_encoder import open_encoder
 from textreel.recipes.run_study import folder_name
 from textreel.recipes.senses_arms import COMPARED, LONG_KINDS, LONG_SECONDS, Arm, arms
 from textreel.recipes.senses_exam import SensesExam
-from textreel.recipes.senses_recipe import SensesRecipe
+from textreel.recipes.senses_recipe import FRAMES_FOLDER, SensesRecipe
 from textreel.recipes.senses_training import Show, build_senses, run_senses
 from textreel.recipes.video_llama import video_llama_tiny_textonly
 from textreel.synth.world.exam import draw_exam
@@ -186,9 +187,13 @@ def _run_arm(
         return
     run = out / folder_name(arm.name)
     shows = next(iter(arm.recipe.data.values())).shows
-    results = run_senses(arm.recipe, run, show=_named(show, arm), features=out / "features" / shows)
-    learner = build_senses(arm.recipe)
+    features = run / "features" if arm.recipe.frames else out / "features" / shows
+    results = run_senses(arm.recipe, run, show=_named(show, arm), features=features)
+    learner = build_senses(arm.recipe, run)
     learner.model.load_learned(run)
+    if arm.recipe.frames:
+        eye = open_encoder(str(run / FRAMES_FOLDER))
+        exams = {seconds: exam.seen_by(eye) for seconds, exam in exams.items()}
     for number, look in enumerate(arm.looks):
         if keys[look.name] in journal:
             continue

@@ -24,6 +24,7 @@ from textreel.data.senses_templates import SENSES_TEMPLATES
 from textreel.models.branch_words import BranchToWords, WordsBatch
 from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
 from textreel.models.encoder_files import find_encoder, published_files
+from textreel.models.encoders import DualEncoder
 from textreel.models.qformer_connector import QFormerConnector
 from textreel.models.qformer_start import fit_last_map, open_eyes
 from textreel.models.tokenizer import load_tokenizer
@@ -32,8 +33,10 @@ from textreel.models.video_llama_checkpoint import Branch
 from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
 from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
+from textreel.recipes.senses_frames import build_frames
 from textreel.recipes.senses_means import sound_means
 from textreel.recipes.senses_recipe import (
+    FRAMES_FOLDER,
     TEXTUAL,
     WORLD,
     EncoderChoice,
@@ -110,11 +113,20 @@ def run_senses(
     if stage and stage not in names:
         raise StageError(f"there is no stage {stage!r}", hint=f"one of {', '.join(names)}")
     _check_folder(recipe, out)
-    learner = build_senses(recipe)
+    if recipe.frames is not None:
+        build_frames(
+            recipe.frames,
+            out,
+            decoder=recipe.decoder,
+            seed=recipe.seed,
+            progress=lambda p: show(FRAMES_FOLDER, p.step, p.steps, f"loss {p.loss:.3f}"),
+        )
+    learner = build_senses(recipe, out)
     sources = Sources(
         recipe,
         learner.collator,
         features or out / "features",
+        run=out,
         revisions=encoder_revisions(learner.model.config),
     )
     results: dict[str, TrainResult] = {}
@@ -147,7 +159,13 @@ def _save_means(out: Path, recipe: SensesRecipe, sources: Sources) -> None:
             f"{out} moves sounds by their means, which are known for the world only",
             hint="measure them (serve.bridging.save_sound_means), and call this again",
         )
-    sound, text = sound_means(sources.encoder("sound"), recipe.clips)
+    ear = sources.encoder("sound")
+    if not isinstance(ear, DualEncoder):
+        raise StageError(
+            f"{out}: {ear.name} has no sound tower whose means in the world could be measured",
+            hint="leave out bridges.sound, or use the tiny towers",
+        )
+    sound, text = sound_means(ear, recipe.clips)
     save_sound_means(out, sound=sound, text=text)
 
 
@@ -251,7 +269,7 @@ class _Stage:
         some = samples[:FITTED_ON]
         open_eyes(
             connector,
-            torch.cat([sample.features.values.flatten(0, 1).float() for sample in samples]),
+            torch.cat([sample.features.values.float() for sample in samples]),
             times_s=usual_times(samples, steps),
             noise=self.recipe.noise,
             generator=torch.Generator().manual_seed(self.recipe.seed),
@@ -283,9 +301,14 @@ def _branches(trains: Sequence[str]) -> list[Branch]:
     return found
 
 
-def build_senses(recipe: SensesRecipe) -> SensesLearner:
-    """Build a recipe's model around a freshly loaded decoder, with its collator."""
-    config = senses_config(recipe)
+def build_senses(recipe: SensesRecipe, run: Path | None = None) -> SensesLearner:
+    """Build a recipe's model around a freshly loaded decoder, with its collator.
+
+    Args:
+        recipe: which.
+        run: its folder, where a frame encoder is that it has built.
+    """
+    config = senses_config(recipe, run)
     generator = torch.Generator().manual_seed(recipe.seed)
     model = VideoLlama(load_decoder(recipe.decoder), config, generator=generator)
 
@@ -303,9 +326,9 @@ def build_senses(recipe: SensesRecipe) -> SensesLearner:
     return SensesLearner(model, collator)
 
 
-def senses_config(recipe: SensesRecipe) -> VideoLlamaConfig:
-    """Return the config of a recipe's model, its encoders' files looked at."""
-    image = _encoder_source(recipe.image_encoder)
+def senses_config(recipe: SensesRecipe, run: Path | None = None) -> VideoLlamaConfig:
+    """Return the config of a recipe's model, its encoders' files looked at; see `build_senses`."""
+    image = _encoder_source(recipe.image_encoder, run)
     shared = recipe.sound_encoder == recipe.image_encoder
     return VideoLlamaConfig(
         decoder=recipe.decoder,
@@ -313,7 +336,7 @@ def senses_config(recipe: SensesRecipe) -> VideoLlamaConfig:
         image=recipe.image,
         sound=recipe.sound,
         image_encoder=image,
-        sound_encoder=image if shared else _encoder_source(recipe.sound_encoder),
+        sound_encoder=image if shared else _encoder_source(recipe.sound_encoder, run),
         lora=recipe.lora,
     )
 
@@ -323,14 +346,14 @@ def encoder_revisions(config: VideoLlamaConfig) -> dict[str, str]:
     return {"image": config.image_encoder.revision, "sound": config.sound_encoder.revision}
 
 
-def _encoder_source(choice: EncoderChoice | None) -> EncoderSource:
+def _encoder_source(choice: EncoderChoice | None, run: Path | None) -> EncoderSource:
     if choice is None:
         return EncoderSource()
     if choice.weights:
         name = choice.name.partition("#")[0]
         files = published_files(list(choice.weights), name=name)
         return EncoderSource(name=choice.name, revision=files.revision, weights=choice.weights)
-    files = find_encoder(locate(choice.name))
+    files = find_encoder(locate(choice.name, base=run))
     return EncoderSource(name=files.name, revision=files.revision, weights=(choice.name,))
 
 
