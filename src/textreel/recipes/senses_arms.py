@@ -43,13 +43,13 @@ SOUND_LOOKS = (
     EAR,
     replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
     replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
-    BOTH,
 )
 """Moved: sounds pass a mean shift to where the branch was aligned; else they are as the tower gives
 them."""
 TIME_LOOKS = (
     replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
     replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
+    BOTH,
 )
 COUNTS = (8, 32, 128)
 FEW_VIDEOS = 150
@@ -60,12 +60,25 @@ MORE_FRAMES = tuple(
 LONG_SECONDS = 60.0
 LONG_KINDS = ("colour", "shape", "place", "count", "final", "heard")
 """Types that scenes of a minute have enough questions of."""
+LONG = SensesLook(name="a minute, 8 frames", kinds=LONG_KINDS, seconds=LONG_SECONDS)
 LONG_LOOKS = tuple(
-    SensesLook(
-        name=f"a minute, {count} frames", num_frames=count, kinds=LONG_KINDS, seconds=LONG_SECONDS
+    replace(
+        LONG, name=f"a minute, {count} frames", num_frames=count, ear="no", kinds=LONG_KINDS[:-1]
     )
     for count in (8, 32)
 )
+
+
+def sighted(recipe: SensesRecipe) -> SensesRecipe:
+    """Return a recipe's picture branch alone: its head start, then the adapter on what is seen."""
+    lessons = replace(recipe.stages["adapter"], reads="image", mix={"seen": 1.0})
+    return replace(
+        recipe,
+        sound=None,
+        sound_encoder=None,
+        bridges={},
+        stages={"eyes": replace(recipe.stages["eyes"], mix={"seen": 1.0}), "adapter": lessons},
+    )
 
 
 def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
@@ -82,18 +95,19 @@ def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
     assert shape is not None
     drawn = tiny_data("clips", videos=CLIPS)
     clips = replace(text, name="video_llama_tiny_clips", data=drawn)
+    eyes = sighted(text)
 
     def placed(**changes: Any) -> SensesRecipe:  # noqa: ANN401 - fields of the branch's shape
-        return replace(text, image=replace(shape, **changes))
+        return replace(eyes, image=replace(shape, **changes))
 
     tasks = [stage for stage in text.stages.values() if stage.task != "words"]
     steps = sum(stage.train.steps for stage in tasks)
     raw = replace(tasks[-1], train=replace(tasks[0].train, steps=steps))
     every = [
-        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS, LONG_LOOKS[0])),
-        Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
+        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS, LONG)),
+        Arm(name="clips", recipe=clips, looks=(BOTH, *SOUND_LOOKS[1:])),
         Arm(name="own frames", recipe=video_llama_tiny(), looks=(BOTH, EYE, EAR)),
-        Arm(name="no positions", recipe=placed(positions="none"), looks=(EYE,)),
+        Arm(name="no positions", recipe=placed(positions="none"), looks=MORE_FRAMES[:1]),
         Arm(name="index", recipe=placed(max_steps=max(COUNTS)), looks=MORE_FRAMES),
         Arm(
             name="interpolated",
@@ -124,7 +138,8 @@ COMPARED = (
     (("clips", "ear x20"), ("clips", "ear"), ("heard",)),
     (("text only", "last frame"), ("text only", "eye"), EVERY),
     (("text only", "mean frame"), ("text only", "eye"), EVERY),
-    (("no positions", "eye"), ("text only", "eye"), EVERY),
+    (("no positions", "8 frames"), ("interpolated", "8 frames"), EVERY),
+    (("seconds", "8 frames"), ("interpolated", "8 frames"), ("macro",)),
     (("no head start", "both"), ("text only", "both"), ("macro", "seen_and_heard")),
     (("interpolated", "32 frames"), ("interpolated", "8 frames"), ("macro",)),
     (("interpolated", "128 frames"), ("interpolated", "8 frames"), ("macro",)),
