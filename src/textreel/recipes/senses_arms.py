@@ -52,7 +52,8 @@ TIME_LOOKS = (
     BOTH,
 )
 COUNTS = (8, 32, 128)
-FEW_VIDEOS = 150
+FEW_VIDEOS = 80
+"""Videos that are looked at with many frames."""
 MORE_FRAMES = tuple(
     replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES, videos=FEW_VIDEOS)
     for count in COUNTS
@@ -70,14 +71,17 @@ LONG_LOOKS = tuple(
 
 
 def sighted(recipe: SensesRecipe) -> SensesRecipe:
-    """Return a recipe's picture branch alone: its head start, then the adapter on what is seen."""
-    lessons = replace(recipe.stages["adapter"], reads="image", mix={"seen": 1.0})
+    """Return a recipe's picture branch alone: a shorter head start, then a shorter adapter."""
+    eyes, lessons = recipe.stages["eyes"], recipe.stages["adapter"]
+    eyes = replace(eyes, mix={"seen": 1.0}, train=replace(eyes.train, steps=200))
+    brief = replace(lessons.train, steps=70)
+    lessons = replace(lessons, reads="image", mix={"seen": 1.0}, train=brief)
     return replace(
         recipe,
         sound=None,
         sound_encoder=None,
         bridges={},
-        stages={"eyes": replace(recipe.stages["eyes"], mix={"seen": 1.0}), "adapter": lessons},
+        stages={"eyes": eyes, "adapter": lessons},
     )
 
 
@@ -95,10 +99,10 @@ def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
     assert shape is not None
     drawn = tiny_data("clips", videos=CLIPS)
     clips = replace(text, name="video_llama_tiny_clips", data=drawn)
-    eyes = sighted(text)
+    eye = sighted(text)
 
     def placed(**changes: Any) -> SensesRecipe:  # noqa: ANN401 - fields of the branch's shape
-        return replace(eyes, image=replace(shape, **changes))
+        return replace(eye, image=replace(shape, **changes))
 
     tasks = [stage for stage in text.stages.values() if stage.task != "words"]
     steps = sum(stage.train.steps for stage in tasks)

@@ -57,7 +57,7 @@ from textreel.train.config import TrainConfig
 STAGE_1 = {"webvid": 100.0, "cc595k": 24.0}
 STAGE_2 = {"minigpt4": 1.0, "llava": 1.0, "videochat": 1.0}
 TINY_TOWERS = "embedded:tiny/towers"
-CLIPS = 600
+CLIPS = 400
 """Videos of the largest sources of clips; drawing frames costs more than writing captions."""
 
 
