@@ -208,7 +208,11 @@ def test_a_study_s_run_answers_and_a_finished_one_is_only_read(tmp_path: Path) -
     }
     recipe = replace(RECIPE, stages=stages, data=tiny_data("text", videos=8))
     study = replace(
-        tiny_study(), recipe=recipe, num_scenes=4, per_kind=2, only=("text only", "no positions", "seconds")
+        tiny_study(),
+        recipe=recipe,
+        num_scenes=4,
+        per_kind=2,
+        only=("text only", "no positions", "seconds"),
     )
     report = run_senses_study(study, tmp_path)
     assert {row.arm for row in report.rows} == {"text only", "no positions", "seconds"}

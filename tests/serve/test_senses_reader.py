@@ -27,6 +27,7 @@ from textreel.models.imagebind_encoder import load_imagebind_encoder
 from textreel.models.qformer_connector import QFormerConnectorConfig
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.serve.bridging import save_sound_means
+from textreel.serve.captions import STYLES, CaptionError
 from textreel.serve.errors import (
     EncoderMismatchError,
     NothingToSeeError,
@@ -37,6 +38,7 @@ from textreel.serve.errors import (
 )
 from textreel.serve.looking import Seen
 from textreel.serve.run_files import BridgeSettings
+from textreel.serve.senses_captions import caption_senses
 from textreel.serve.senses_files import SensesSettings, load_senses_settings, save_senses_settings
 from textreel.serve.senses_looking import Senses
 from textreel.serve.senses_reader import held_back, load_senses_reader
@@ -397,3 +399,25 @@ def test_an_encoder_without_ears_is_no_sound_tower(tmp_path: Path) -> None:
     save_clip(tmp_path / "clip")
     with pytest.raises(ValueError, match="has no sound tower, so it cannot hear"):
         DualSoundTower(load_encoder(tmp_path / "clip"))
+
+
+def test_captions_say_what_is_seen_and_heard_or_each_frame_alone(home: Path, capsys) -> None:
+    reader = load_senses_reader(home / "run")
+    style = replace(STYLES["summary"], max_new_tokens=3)
+    (one,) = caption_senses(reader, home / "both.mp4", style=style)
+    (mute,) = caption_senses(reader, home / "mute.mp4", style=style)
+    assert one.style == "summary" and one.bridge == "none" and one.end_s > one.start_s
+    assert mute.source == str(home / "mute.mp4")
+    frames = replace(STYLES["frames"], max_new_tokens=2)
+    each = caption_senses(reader, home / "both.mp4", style=frames)
+    assert len(each) == 4 and all(c.start_s == c.end_s for c in each)
+    (heard,) = caption_senses(reader, home / "heard.wav", style=style)
+    assert heard.start_s < heard.end_s
+    with pytest.raises(CaptionError, match="has no pictures to caption one by one"):
+        caption_senses(reader, home / "heard.wav", style=frames)
+    with pytest.raises(CaptionError, match="no captions in the style vatex, and none with words"):
+        caption_senses(reader, home / "both.mp4", style=STYLES["vatex"])
+    words = ["caption", str(home / "run"), str(home / "both.mp4"), "--max-new-tokens", "2"]
+    assert run_command([*words, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["captions"]) == 1
+    assert run_command([*words, "--begin", "a"]) == 2
