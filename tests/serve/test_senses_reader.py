@@ -21,6 +21,7 @@ from textreel.media.clip import Clip
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.media.write import write_clip
+from textreel.models import imagebind_files
 from textreel.models.decoder import load_decoder, locate
 from textreel.models.encoders import load_encoder
 from textreel.models.imagebind_encoder import load_imagebind_encoder
@@ -364,6 +365,29 @@ def test_a_run_may_hear_by_clap_and_not_by_what_has_no_ears(home: Path) -> None:
         else:
             answer = load(home / "by").ask(home / "heard.wav", "what ?", max_new_tokens=1)
             assert (answer.sound_status, answer.encoder) == ("used", "clap")
+
+
+def test_imagebind_serves_both_senses_a_tower_for_each(home: Path, monkeypatch) -> None:
+    monkeypatch.setattr(imagebind_files, "ImageBindConfig", lambda: fakes.IMAGEBIND)
+    file = home / "imagebind_huge.pth"
+    fakes.save_imagebind(file)
+    shape = replace(SHAPE, feature_dim=6)
+    config = VideoLlamaConfig(
+        decoder=str(home / "decoder"),
+        image=shape,
+        sound=shape,
+        image_encoder=EncoderSource(name="imagebind", weights=(str(file),)),
+        sound_encoder=EncoderSource(name="imagebind#x20", weights=(str(file),)),
+    )
+    VideoLlama(load_decoder(config.decoder), config).save_pretrained(home / "imagebind")
+    settings = SensesSettings(template=TEMPLATE, sampling=SamplingSpec(num_frames=4))
+    save_senses_settings(home / "imagebind", settings)
+    reader = load_senses_reader(home / "imagebind")
+    assert isinstance(reader.senses.ear, ImageBindTower)
+    seen = reader.look(home / "both.mp4")
+    assert seen.features is not None and seen.heard is not None
+    lengths = [f.values.float().norm(dim=-1).mean() for f in (seen.features, seen.heard)]
+    assert lengths == pytest.approx([1.0, 20.0], rel=1e-2)
 
 
 def test_the_beginning_of_a_stop_is_held_back() -> None:

@@ -171,7 +171,7 @@ def tiny_branch(*, queries: int, max_steps: int = 8) -> QFormerConnectorConfig:
     """Return a branch over joint vectors of the tiny towers.
 
     Its positions start at the size of the vectors, which have length 1: published ones are 16 times
-    as large, and hide for thousands of steps what was seen.
+    as large, and hide for thousands of steps what was seen. They are interpolated in longer videos.
     """
     return QFormerConnectorConfig(
         feature_dim=256,
@@ -181,6 +181,7 @@ def tiny_branch(*, queries: int, max_steps: int = 8) -> QFormerConnectorConfig:
         layers=2,
         heads=4,
         mlp_hidden=512,
+        positions="interpolated",
         max_steps=max_steps,
         position_std=0.0625,
         dropout=0.0,
@@ -248,7 +249,7 @@ def tiny_stages() -> dict[str, SensesStage]:
         precision="fp32",
     )
     adapter = TrainConfig(
-        steps=110,
+        steps=100,
         batch_size=32,
         accumulate=2,
         lr=3e-3,
@@ -266,13 +267,7 @@ def tiny_stages() -> dict[str, SensesStage]:
         task="instructions",
         trains=("adapter",),
         reads="both",
-        mix={
-            "seen": 0.3,
-            "heard": 0.1,
-            "both": 0.25,
-            "both-heard": 0.15,
-            "both-needed": 0.2,
-        },
+        mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
         train=adapter,
     )
     joint = replace(adapter, steps=40, lr=3e-4, warmup=5)
@@ -280,7 +275,12 @@ def tiny_stages() -> dict[str, SensesStage]:
         "eyes": replace(words, mixed=True),
         "ears": replace(words, trains=("sound",), reads="sound"),
         "adapter": lessons,
-        "joint": replace(lessons, trains=("image", "sound", "adapter"), train=joint),
+        "joint": replace(
+            lessons,
+            trains=("image", "sound", "adapter"),
+            mix={"seen": 0.2, "both": 0.3, "both-heard": 0.3, "both-needed": 0.2},
+            train=joint,
+        ),
     }
 
 
