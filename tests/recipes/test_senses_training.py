@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.recipes.senses_job import make_data, run_senses_job, staged_recipe
+from tests.models import published_fakes as fakes
+from tests.recipes.senses_job import SHAPE, make_data, run_senses_job, staged_recipe
 from textreel.cli.app import run as run_command
 from textreel.data.record import Message, Part, Record
 from textreel.data.senses_templates import STILL_REQUESTS
@@ -31,6 +32,7 @@ from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesReci
 from textreel.recipes.senses_training import (
     DONE,
     StageError,
+    _save_means,
     build_senses,
     run_senses,
     stage_folder,
@@ -246,6 +248,41 @@ def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path, caplog
     write_videos(home / "videos2.jsonl", [replace(heard, id="z")])
     with pytest.raises(RecipeError, match="no textual video with what is to be shown"):
         sources.world("t")
+
+
+def test_ears_may_be_clap_s_when_texts_stand_for_sounds(home: Path) -> None:
+    fakes.save_clap(home / "clap")
+    told = TextualFrame(caption="a hum")
+    asked = TextualQuestion(question="what ?", options=("red", "blue"), answer=0, kind="colour")
+    video = TextualVideo(id="a", frames=(told,) * 8, caption="a", questions=(asked,))
+    write_videos(home / "seen.jsonl", [video])
+    write_videos(home / "told.jsonl", [replace(video, frames=(told,), times_s=(1.0,))])
+    source = DataSource(
+        corpus="textual",
+        path=str(home / "seen.jsonl"),
+        sounds=str(home / "told.jsonl"),
+        sense="sound",
+    )
+    recipe = staged_recipe(home)
+    stage = replace(recipe.stages["al2"], mix={"t": 1.0})
+    recipe = replace(
+        recipe,
+        sound=replace(SHAPE, feature_dim=10),
+        sound_encoder=EncoderChoice(name=str(home / "clap")),
+        stages={"al2": stage},
+        data={"t": source},
+    )
+    learner = build_senses(recipe)
+    sources = Sources(recipe, learner.collator, home / "by-clap", revisions={})
+    batch = stage_data(sources, stage).batch(0)
+    assert batch.image is None and batch.sound is not None
+    assert batch.sound.features.shape == (1, 1, 1, 10)
+    assert learner.model.loss(batch).isfinite()
+    ears = replace(recipe, bridges={"sound": BridgeSettings(name="mean_shift")})
+    world = replace(ears, data={"t": DataSource(corpus="world", path="2", sense="sound")})
+    sources = Sources(world, learner.collator, home / "means", revisions={})
+    with pytest.raises(StageError, match="clap has no sound tower whose means in the world"):
+        _save_means(home / "means", world, sources)
 
 
 def record(*said: tuple[str, str]) -> Record:

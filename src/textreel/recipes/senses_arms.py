@@ -6,6 +6,8 @@
     no positions     pictures alone; the Video Q-Former cannot tell frames apart
     index, seconds   pictures alone, and other ways for a frame to know when it is
     no head start    as many steps of the tasks from BERT's start
+
+Branches of pictures alone are trained more briefly: they are compared with each other.
 """
 
 from collections.abc import Sequence
