@@ -11,6 +11,7 @@ import torch
 
 from textreel.cli.train import describe_senses
 from textreel.data.journal import read_journal
+from textreel.data.senses_collate import padded_track
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.branch_words import BranchToWords
@@ -104,6 +105,28 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
     eye = DataSource(corpus="world", path="2", sense="image", shows="clips")
     seen = world_data(RECIPE, eye, of(encoder), tmp_path / "eye")
     assert seen.sound == {} and {f.modality for f in seen.image.values()} == {"image"}
+
+
+def test_captions_may_stand_beside_their_objects_before_fusion(encoder, tmp_path: Path) -> None:
+    assert RECIPE.image is not None
+    shape = replace(RECIPE.image, vectors_per_step=3, fewer=True)
+    recipe = replace(RECIPE, image=shape)
+    source = DataSource(corpus="world", path="2", sense="image")
+    data = world_data(recipe, source, of(encoder), tmp_path)
+    fused = world_data(RECIPE, source, of(encoder), tmp_path / "fused")
+    video = data.videos[0]
+    found = data.image[video.id]
+    assert found.values.shape == (8, 3, 256)
+    counts = found.values.ne(0).any(-1).sum(1).tolist()
+    assert counts == [min(3, 1 + len(frame.objects)) for frame in video.frames]
+    torch.testing.assert_close(
+        found.values[:, 0], fused.image[video.id].values[:, 0], atol=2e-3, rtol=0
+    )
+    lines = [text for _, text in video.frames[0].objects][:2]
+    wanted = encoder.encode_texts(lines).half()
+    torch.testing.assert_close(found.values[0, 1 : 1 + len(lines)], wanted, atol=2e-3, rtol=0)
+    track = blurred_track(padded_track([found]), 0.01, torch.Generator().manual_seed(0))
+    assert track.features.ne(0).any(-1).sum(-1)[0].tolist() == counts
 
 
 def test_a_head_start_says_objects_in_columns_and_sounds_in_order(

@@ -82,9 +82,10 @@ def open_eyes(
             f"a Q-Former of width {cfg.width} over features of width {cfg.feature_dim} has no room "
             f"for {steps} steps and {columns} columns"
         )
-    mean = vectors.float().flatten(0, 1).mean(0)
+    there = vectors.ne(0).any(-1)  # padding is zero
+    mean = vectors[there].float().mean(0)
     centred = vectors.float() - mean
-    spread, axes = _components(centred.flatten(0, 1))
+    spread, axes = _components(centred[there])
     quiet, size = axes[-steps:], max(1.0, LOUDER * float(spread[-steps:].max()))
     codes = _codes(cfg.width, steps, columns, generator)
     seen = min(len(codes.content) - steps, cfg.feature_dim - steps)
@@ -96,7 +97,7 @@ def open_eyes(
     else:
         _place(connector, quiet * size, times_s)
     told, told_by = codes.steps, quiet / size
-    if cfg.vectors_per_step == columns > 1:
+    if cfg.vectors_per_step == columns > 1 and not cfg.fewer:
         told, told_by = torch.cat([told, codes.columns]), torch.cat([told_by, _marks(centred)])
     connector.qformer.queries.copy_((codes.steps[:, None] + codes.columns).flatten(0, 1)[None])
     for number, layer in enumerate(connector.qformer.body.encoder.layer):

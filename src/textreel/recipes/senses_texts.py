@@ -20,7 +20,12 @@ from textreel.features.thin import thin, thin_video
 from textreel.models.open_encoder import Encoder
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_recipe import DataSource, SensesRecipe
-from textreel.recipes.senses_world import SOUND_ID, WorldData, encoded_texts
+from textreel.recipes.senses_world import (
+    SOUND_ID,
+    WorldData,
+    encoded_texts,
+    frame_texts_encoded,
+)
 
 LOGGER = logging.getLogger("textreel.recipes")
 
@@ -62,7 +67,8 @@ def textual_data(
     image, sound = {}, {}
     if source.sense != "sound":
         most = recipe.sampling.num_frames or 8
-        found = encoded_texts(videos, encoders["image"], store / "texts", mode="caption+objects")
+        eye = encoders["image"]
+        found = frame_texts_encoded(recipe, videos, eye, store / "texts", mode="caption+objects")
         image = {id: thin(features, wanted=most) for id, features in found.items()}
         videos = [thin_video(video, wanted=most) for video in videos]
     if source.sense != "image":

@@ -162,6 +162,7 @@ def blurred_track(track: Track, noise: float, generator: torch.Generator) -> Tra
         return track
     drawn = torch.randn(track.features.shape, generator=generator)
     noisy = normalize(track.features + noise * drawn, dim=-1)
+    noisy = noisy * track.features.ne(0).any(-1, keepdim=True)  # padding stays padding
     if track.mask is not None:
         noisy = noisy * track.mask[..., None, None]
     return replace(track, features=noisy)

@@ -178,7 +178,7 @@ def world_data(
         pictured = tuple(_pictured(sounds, scenes, recipe))
         return WorldData(videos=tuple(videos), sounds=pictured, image=image, sound=heard)
     if source.sense != "sound":
-        image = encoded_texts(videos, encoders["image"], store / "texts")
+        image = frame_texts_encoded(recipe, videos, encoders["image"], store / "texts")
     texts = encoded_texts(sounds, encoders["sound"], store / "sounds") if sounds else {}
     heard = {id.removesuffix(SOUND_ID): f for id, f in texts.items()}
     return WorldData(videos=tuple(videos), sounds=tuple(sounds), image=image, sound=heard)
@@ -264,6 +264,48 @@ def encoded_texts(
     fill_textual(opened, videos, encoder, mode=mode, window=ENCODE_WINDOW)
     ids = [video.id for video in videos]
     return dict(zip(ids, opened.read_many(ids), strict=True))
+
+
+def frame_texts_encoded(
+    recipe: SensesRecipe,
+    videos: Sequence[TextualVideo],
+    encoder: Encoder,
+    store: Path,
+    *,
+    mode: FuseMode = "caption",
+) -> dict[str, Features]:
+    """Encode what stands for frames as the recipe's picture branch reads it; errors as below.
+
+    A branch of one vector a step reads a fused vector (`mode`); one of P vectors the caption and up
+    to P - 1 objects before any fusion, (T, P, F), zeros where there are fewer.
+    """
+    vectors = 1 if recipe.image is None else recipe.image.vectors_per_step
+    if vectors == 1:
+        return encoded_texts(videos, encoder, store, mode=mode)
+    told = [[_parts(frame, vectors) for frame in video.frames] for video in videos]
+    spread = [
+        replace(video, frames=tuple(f for frame in frames for f in frame), times_s=())
+        for video, frames in zip(videos, told, strict=True)
+    ]
+    found = encoded_texts(spread, encoder, store)
+    image = {}
+    for video, frames in zip(videos, told, strict=True):
+        features = found[video.id]
+        values = torch.zeros(len(frames), vectors, features.values.shape[-1], dtype=torch.half)
+        start = 0
+        for number, frame in enumerate(frames):
+            values[number, : len(frame)] = features.values[start : start + len(frame), 0]
+            start += len(frame)
+        times_s = video.times_s or range(len(frames))
+        at = torch.tensor(list(times_s), dtype=torch.float64)
+        image[video.id] = replace(features, values=values, times_s=at)
+    return image
+
+
+def _parts(frame: TextualFrame, most: int) -> list[TextualFrame]:
+    """Return a frame's caption and its first objects, a frame each."""
+    texts = [frame.caption, *(text or name for name, text in frame.objects)]
+    return [TextualFrame(caption=text) for text in texts[:most]]
 
 
 def world_items(source: DataSource, data: WorldData, *, seed: int) -> list[SensesItem]:

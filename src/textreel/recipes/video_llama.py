@@ -194,6 +194,8 @@ def video_llama_tiny_textonly() -> SensesRecipe:
     Captions of frames stand for pictures, captions of what is heard for sounds; no clip, no picture
     and no sound is used. The picture branch has five queries a frame: a column for each shape, and
     the full stop that the tiny decoder expects. Results are in docs/LOG.md.
+
+    `image.vectors_per_step=4 image.fewer=true`: a caption beside up to three objects, not fused.
     """
     return SensesRecipe(
         name="video_llama_tiny_textonly",
