@@ -21,14 +21,12 @@ from textreel.media.clip import Clip
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.media.write import write_clip
-from textreel.models import imagebind_files
 from textreel.models.decoder import load_decoder, locate
 from textreel.models.encoders import load_encoder
 from textreel.models.imagebind_encoder import load_imagebind_encoder
 from textreel.models.qformer_connector import QFormerConnectorConfig
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.serve.bridging import save_sound_means
-from textreel.serve.captions import STYLES, CaptionError
 from textreel.serve.errors import (
     EncoderMismatchError,
     NothingToSeeError,
@@ -39,7 +37,6 @@ from textreel.serve.errors import (
 )
 from textreel.serve.looking import Seen
 from textreel.serve.run_files import BridgeSettings
-from textreel.serve.senses_captions import caption_senses
 from textreel.serve.senses_files import SensesSettings, load_senses_settings, save_senses_settings
 from textreel.serve.senses_looking import Senses
 from textreel.serve.senses_reader import held_back, load_senses_reader
@@ -367,29 +364,6 @@ def test_a_run_may_hear_by_clap_and_not_by_what_has_no_ears(home: Path) -> None:
             assert (answer.sound_status, answer.encoder) == ("used", "clap")
 
 
-def test_imagebind_serves_both_senses_a_tower_for_each(home: Path, monkeypatch) -> None:
-    monkeypatch.setattr(imagebind_files, "ImageBindConfig", lambda: fakes.IMAGEBIND)
-    file = home / "imagebind_huge.pth"
-    fakes.save_imagebind(file)
-    shape = replace(SHAPE, feature_dim=6)
-    config = VideoLlamaConfig(
-        decoder=str(home / "decoder"),
-        image=shape,
-        sound=shape,
-        image_encoder=EncoderSource(name="imagebind", weights=(str(file),)),
-        sound_encoder=EncoderSource(name="imagebind#x20", weights=(str(file),)),
-    )
-    VideoLlama(load_decoder(config.decoder), config).save_pretrained(home / "imagebind")
-    settings = SensesSettings(template=TEMPLATE, sampling=SamplingSpec(num_frames=4))
-    save_senses_settings(home / "imagebind", settings)
-    reader = load_senses_reader(home / "imagebind")
-    assert isinstance(reader.senses.ear, ImageBindTower)
-    seen = reader.look(home / "both.mp4")
-    assert seen.features is not None and seen.heard is not None
-    lengths = [f.values.float().norm(dim=-1).mean() for f in (seen.features, seen.heard)]
-    assert lengths == pytest.approx([1.0, 20.0], rel=1e-2)
-
-
 def test_the_beginning_of_a_stop_is_held_back() -> None:
     assert held_back("a ball #", "###") == "a ball" and held_back("a # b", "###") == "a # b"
     assert held_back("a ball", None) == "a ball"
@@ -423,25 +397,3 @@ def test_an_encoder_without_ears_is_no_sound_tower(tmp_path: Path) -> None:
     save_clip(tmp_path / "clip")
     with pytest.raises(ValueError, match="has no sound tower, so it cannot hear"):
         DualSoundTower(load_encoder(tmp_path / "clip"))
-
-
-def test_captions_say_what_is_seen_and_heard_or_each_frame_alone(home: Path, capsys) -> None:
-    reader = load_senses_reader(home / "run")
-    style = replace(STYLES["summary"], max_new_tokens=3)
-    (one,) = caption_senses(reader, home / "both.mp4", style=style)
-    (mute,) = caption_senses(reader, home / "mute.mp4", style=style)
-    assert one.style == "summary" and one.bridge == "none" and one.end_s > one.start_s
-    assert mute.source == str(home / "mute.mp4")
-    frames = replace(STYLES["frames"], max_new_tokens=2)
-    each = caption_senses(reader, home / "both.mp4", style=frames)
-    assert len(each) == 4 and all(c.start_s == c.end_s for c in each)
-    (heard,) = caption_senses(reader, home / "heard.wav", style=style)
-    assert heard.start_s < heard.end_s
-    with pytest.raises(CaptionError, match="has no pictures to caption one by one"):
-        caption_senses(reader, home / "heard.wav", style=frames)
-    with pytest.raises(CaptionError, match="no captions in the style vatex, and none with words"):
-        caption_senses(reader, home / "both.mp4", style=STYLES["vatex"])
-    words = ["caption", str(home / "run"), str(home / "both.mp4"), "--max-new-tokens", "2"]
-    assert run_command([*words, "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["captions"]) == 1
-    assert run_command([*words, "--begin", "a"]) == 2

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from textreel.models.connectors import waves
 from textreel.models.errors import ModelConfigError
-from textreel.models.qformer_connector import QFormerConnector
+from textreel.models.qformer_connector import QFormerConnector, QFormerConnectorConfig
 from textreel.models.senses_batch import Track
 
 SHARPNESS = 10.0
@@ -70,18 +70,7 @@ def open_eyes(
             a width or features too narrow for the codes.
     """
     cfg, steps = connector.config, len(times_s)
-    columns, rest = divmod(cfg.queries, steps)
-    if rest or (cfg.positions == "table" and steps > cfg.max_steps):
-        raise ModelConfigError(
-            f"{cfg.queries} queries cannot look at {steps} steps, as many at each, with positions "
-            f"for {cfg.max_steps}",
-            hint="make the queries a multiple of the steps",
-        )
-    if cfg.width <= 2 * steps + columns or cfg.feature_dim <= steps:
-        raise ModelConfigError(
-            f"a Q-Former of width {cfg.width} over features of width {cfg.feature_dim} has no room "
-            f"for {steps} steps and {columns} columns"
-        )
+    columns = _columns(cfg, steps)
     there = vectors.ne(0).any(-1)  # padding is zero
     mean = vectors[there].float().mean(0)
     centred = vectors.float() - mean
@@ -106,6 +95,23 @@ def open_eyes(
             _read(layer.crossattention, codes, read, mean)
         for linear in (layer.intermediate_query.dense, layer.output_query.dense):
             linear.weight.normal_(0.0, linear.in_features**-0.5, generator=generator)
+
+
+def _columns(cfg: QFormerConnectorConfig, steps: int) -> int:
+    """Return how many queries look at each step; errors as `open_eyes`."""
+    columns, rest = divmod(cfg.queries, steps)
+    if rest or (cfg.positions == "table" and steps > cfg.max_steps):
+        raise ModelConfigError(
+            f"{cfg.queries} queries cannot look at {steps} steps, as many at each, with positions "
+            f"for {cfg.max_steps}",
+            hint="make the queries a multiple of the steps",
+        )
+    if cfg.width <= 2 * steps + columns or cfg.feature_dim <= steps:
+        raise ModelConfigError(
+            f"a Q-Former of width {cfg.width} over features of width {cfg.feature_dim} has no room "
+            f"for {steps} steps and {columns} columns"
+        )
+    return columns
 
 
 def _marks(centred: Tensor) -> Tensor:

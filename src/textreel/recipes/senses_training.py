@@ -113,14 +113,7 @@ def run_senses(
     if stage and stage not in names:
         raise StageError(f"there is no stage {stage!r}", hint=f"one of {', '.join(names)}")
     _check_folder(recipe, out)
-    if recipe.frames is not None:
-        build_frames(
-            recipe.frames,
-            out,
-            decoder=recipe.decoder,
-            seed=recipe.seed,
-            progress=lambda p: show(FRAMES_FOLDER, p.step, p.steps, f"loss {p.loss:.3f}"),
-        )
+    _build_frames(recipe, out, show)
     learner = build_senses(recipe, out)
     sources = Sources(
         recipe,
@@ -147,6 +140,18 @@ def run_senses(
         save_senses_run(out, learner.model, recipe)
         _save_means(out, recipe, sources)
     return results
+
+
+def _build_frames(recipe: SensesRecipe, out: Path, show: Show) -> None:
+    if recipe.frames is None:
+        return
+    build_frames(
+        recipe.frames,
+        out,
+        decoder=recipe.decoder,
+        seed=recipe.seed,
+        progress=lambda p: show(FRAMES_FOLDER, p.step, p.steps, f"loss {p.loss:.3f}"),
+    )
 
 
 def _save_means(out: Path, recipe: SensesRecipe, sources: Sources) -> None:
