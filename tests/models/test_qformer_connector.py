@@ -142,3 +142,17 @@ def test_features_and_settings_that_do_not_fit_are_refused() -> None:
         replace(SHAPE, positions="rotary")
     with pytest.raises(ModelConfigError, match="width=16 does not split into heads=3 equal heads"):
         replace(SHAPE, heads=3)
+
+
+@torch.no_grad()
+def test_a_step_may_have_fewer_vectors_where_it_is_allowed() -> None:
+    model = connector(replace(SHAPE, fewer=True))
+    track = features(2)
+    track[:, :, 1:] = 0.0
+    torch.testing.assert_close(model(track), model(track[:, :, :1]), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(connector()(track), model(track), atol=1e-3)
+    padded = torch.cat([track, features(1)], dim=1)
+    mask = torch.tensor([[True, True, False]])
+    torch.testing.assert_close(model(padded, mask=mask), model(track), atol=1e-5, rtol=1e-5)
+    with pytest.raises(BatchError, match="features have 4 vectors of width 12 per step"):
+        model(torch.zeros(1, 2, 4, 12))

@@ -95,6 +95,21 @@ def test_only_the_branches_learn(model, batch) -> None:
     model.zero_grad()
 
 
+def test_dropout_is_where_something_learns() -> None:
+    config = VideoLlamaConfig(decoder="d", image=IMAGE, lora=LoraSettings(rank=2, dropout=0.5))
+    model = VideoLlama(decoders.prepare(make_decoder()), config)
+    updates = [m.lora_dropout for m in model.decoder.modules() if hasattr(m, "lora_dropout")]
+    model.learn(["adapter"])
+    model.train()
+    assert updates and all(module.training for module in updates)
+    assert not model.decoder.training and not model.branch("image").training
+    model.learn(["image"])
+    model.train()
+    assert not any(module.training for module in updates) and model.branch("image").training
+    model.eval()
+    assert not model.branch("image").training
+
+
 def test_places_must_match_the_soft_tokens(model, batch) -> None:
     fewer = batch.image_slots.clone()
     fewer[1, 7] = False

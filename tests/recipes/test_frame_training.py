@@ -160,6 +160,7 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     records = [Record.from_json(values) for values in good]
     records += [
         asked("gone", Part(kind="video", value="gone.mp4"), "red"),
+        asked("late", Part(kind="video", value="one.mp4", start_s=99.0), "red"),
         asked("sound", Part(kind="audio", value="one.mp4"), "red"),
         asked("rune", Part(kind="pages", value="\ue000 is a glyph of no font"), "a"),
     ]
@@ -167,18 +168,19 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     wanted = recipe(home, data=str(tmp_path / "bad.jsonl"), max_tokens=150)
     made = open_learner(wanted)
     source = open_source(wanted, made)
-    with pytest.raises(TooManyBadError, match=r"of 7 samples are bad, 0 allowed"):
+    with pytest.raises(TooManyBadError, match=r"of 8 samples are bad, 0 allowed"):
         open_records(wanted, made, source, tmp_path)
     allowed = replace(wanted, max_bad=None)
     kept, lengths = open_records(allowed, made, source, tmp_path)
     bad = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
-    assert {line["id"] for line in bad} >= {"gone", "sound", "rune"}
-    assert len(kept) == len(lengths) == 7 - len(bad)
+    assert {line["id"] for line in bad} >= {"gone", "late", "sound", "rune"}
+    assert any("past the end of a video" in line["message"] for line in bad)
+    assert len(kept) == len(lengths) == 8 - len(bad)
     assert max(lengths) <= 150
     for record, length in zip(kept, lengths, strict=True):
         assert draw_batch([record], source).num_tokens == length
     nothing = replace(allowed, max_tokens=3)
-    with pytest.raises(RecipeError, match="none of 7 records can be trained on"):
+    with pytest.raises(RecipeError, match="none of 8 records can be trained on"):
         open_records(nothing, made, open_source(nothing, made), tmp_path)
     missing = replace(allowed, data=str(tmp_path / "no-mix"))
     with pytest.raises(RecipeError, match="no such file or folder of records"):

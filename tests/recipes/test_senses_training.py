@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.recipes.senses_job import make_data, run_senses_job, staged_recipe
+from tests.models import published_fakes as fakes
+from tests.recipes.senses_job import SHAPE, make_data, run_senses_job, staged_recipe
 from textreel.cli.app import run as run_command
 from textreel.data.record import Message, Part, Record
 from textreel.data.senses_templates import STILL_REQUESTS
@@ -27,11 +28,12 @@ from textreel.models.errors import ModelConfigError
 from textreel.models.video_llama import VideoLlama
 from textreel.recipes.find_senses import find_senses_recipe
 from textreel.recipes.recipe import RecipeError, read_as
-from textreel.recipes.senses_data import Sources, _only, conversation_turns, stage_data
+from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import (
     DONE,
     StageError,
+    _save_means,
     build_senses,
     run_senses,
     stage_folder,
@@ -209,6 +211,8 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
         SensesStage(task="captions", trains=("image",), reads="image", mix={}, train=train)
     with pytest.raises(RecipeError, match="mixed has no effect on a stage of captions"):
         replace(recipe.stages["vl1"], mixed=True)
+    with pytest.raises(RecipeError, match="eyes has no effect on a stage of captions"):
+        replace(recipe.stages["vl1"], eyes=True)
     with pytest.raises(RecipeError, match="there is no corpus 'laion' to train on"):
         DataSource(corpus="laion", path="x")
     with pytest.raises(RecipeError, match="of the world it is how many videos to write"):
@@ -228,16 +232,10 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
         run_senses(replace(recipe, stages={"a": captions}, data=world), home / "captions")
     with pytest.raises(RecipeError, match="captions of sounds belong to the senses sound and"):
         DataSource(corpus="textual", path="x", sense="image", sounds="y")
-    with pytest.raises(RecipeError, match="is read by one dual encoder, the recipe has a, b"):
-        _only({"image": named("a"), "sound": named("b")})
     blind = replace(recipe, image_encoder=EncoderChoice(name="eva-blip2", weights=("a.pth",)))
     sources = Sources(blind, build_senses(recipe).collator, home / "f", revisions={})
     with pytest.raises(RecipeError, match="hold no text side that captions could be read with"):
         sources.encoder("image")
-
-
-def named(name: str) -> object:
-    return type("Encoder", (), {"name": name, "revision": name})()
 
 
 def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path, caplog) -> None:
@@ -276,6 +274,41 @@ def test_textual_videos_and_captions_of_sounds_stand_for_both(home: Path, caplog
     write_videos(home / "videos2.jsonl", [replace(heard, id="z")])
     with pytest.raises(RecipeError, match="no textual video with what is to be shown"):
         sources.world("t")
+
+
+def test_ears_may_be_clap_s_when_texts_stand_for_sounds(home: Path) -> None:
+    fakes.save_clap(home / "clap")
+    told = TextualFrame(caption="a hum")
+    asked = TextualQuestion(question="what ?", options=("red", "blue"), answer=0, kind="colour")
+    video = TextualVideo(id="a", frames=(told,) * 8, caption="a", questions=(asked,))
+    write_videos(home / "seen.jsonl", [video])
+    write_videos(home / "told.jsonl", [replace(video, frames=(told,), times_s=(1.0,))])
+    source = DataSource(
+        corpus="textual",
+        path=str(home / "seen.jsonl"),
+        sounds=str(home / "told.jsonl"),
+        sense="sound",
+    )
+    recipe = staged_recipe(home)
+    stage = replace(recipe.stages["al2"], mix={"t": 1.0})
+    recipe = replace(
+        recipe,
+        sound=replace(SHAPE, feature_dim=10),
+        sound_encoder=EncoderChoice(name=str(home / "clap")),
+        stages={"al2": stage},
+        data={"t": source},
+    )
+    learner = build_senses(recipe)
+    sources = Sources(recipe, learner.collator, home / "by-clap", revisions={})
+    batch = stage_data(sources, stage).batch(0)
+    assert batch.image is None and batch.sound is not None
+    assert batch.sound.features.shape == (1, 1, 1, 10)
+    assert learner.model.loss(batch).isfinite()
+    ears = replace(recipe, bridges={"sound": BridgeSettings(name="mean_shift")})
+    world = replace(ears, data={"t": DataSource(corpus="world", path="2", sense="sound")})
+    sources = Sources(world, learner.collator, home / "means", revisions={})
+    with pytest.raises(StageError, match="clap has no sound tower whose means in the world"):
+        _save_means(home / "means", world, sources)
 
 
 def record(*said: tuple[str, str]) -> Record:
@@ -318,7 +351,10 @@ def test_the_published_recipe_has_the_published_settings() -> None:
     for make in SENSES_RECIPES.values():
         made = make()
         assert read_as(SensesRecipe, json.loads(json.dumps(made.to_json()))) == made
-    assert set(tiny_data("clips")) == {"seen", "heard", "both", "both-needed"}
+    assert set(tiny_data("clips")) == {
+        *("seen", "heard", "both"),
+        *("both-heard", "both-needed"),
+    }
 
 
 def _context() -> multiprocessing.context.ForkServerContext:

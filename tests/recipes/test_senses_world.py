@@ -11,6 +11,7 @@ import torch
 
 from textreel.cli.train import describe_senses
 from textreel.data.journal import read_journal
+from textreel.data.senses_collate import padded_track
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.branch_words import BranchToWords
@@ -19,12 +20,11 @@ from textreel.models.encoders import load_encoder
 from textreel.recipes import senses_exam, senses_means
 from textreel.recipes.find_senses import find_senses_study
 from textreel.recipes.recipe import RecipeError
+from textreel.recipes.senses_arms import Arm, arms
 from textreel.recipes.senses_exam import SensesExam, SensesLook, answer_senses
 from textreel.recipes.senses_recipe import DataSource
 from textreel.recipes.senses_study import (
     JOURNAL_FILE,
-    Arm,
-    arms,
     make_report,
     rows_file,
     run_senses_study,
@@ -48,6 +48,8 @@ from textreel.recipes.senses_world import (
 )
 from textreel.recipes.video_llama import tiny_branch, tiny_data, video_llama_tiny_textonly
 from textreel.serve.session import load
+from textreel.synth.world.exam import draw_exam
+from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
 from textreel.synth.world.scene import Scene, Sound, draw_scenes
 
 CLIPS = SoundClipSpec(num_clips=8, rule="imagebind")
@@ -62,6 +64,10 @@ def encoder():
 @pytest.fixture(scope="module")
 def learner():
     return build_senses(RECIPE)
+
+
+def of(encoder) -> dict:
+    return {"image": encoder, "sound": encoder}
 
 
 def scene_with(*sounds: Sound) -> Scene:
@@ -83,13 +89,13 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
     source = DataSource(corpus="world", path="3", sense="both", only=("seen_and_heard",))
     scenes = world_scenes(RECIPE, source)
     assert len(scenes) == 3 and all(len(scene.objects) == 3 for scene in scenes)
-    data = world_data(RECIPE, source, encoder, tmp_path / "both")
+    data = world_data(RECIPE, source, of(encoder), tmp_path / "both")
     items = world_items(source, data, seed=0)
     assert all(item.image is not None and item.sound is not None for item in items)
     assert {f.modality for f in (*data.image.values(), *data.sound.values())} == {"text"}
     ear = DataSource(corpus="world", path="2", sense="sound", shows="clips")
     assert kinds_of(ear) == ("heard",)
-    shown = world_data(RECIPE, ear, encoder, tmp_path / "ear")
+    shown = world_data(RECIPE, ear, of(encoder), tmp_path / "ear")
     assert shown.image == {} and {f.modality for f in shown.sound.values()} == {"image"}
     assert not any("hum" in f.caption for text in shown.sounds for f in text.frames)
     for item in world_items(ear, shown, seed=0):
@@ -97,15 +103,37 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
             "heard" in t.question or "sounds" in t.question for t in item.turns if t.question
         )
     eye = DataSource(corpus="world", path="2", sense="image", shows="clips")
-    seen = world_data(RECIPE, eye, encoder, tmp_path / "eye")
+    seen = world_data(RECIPE, eye, of(encoder), tmp_path / "eye")
     assert seen.sound == {} and {f.modality for f in seen.image.values()} == {"image"}
+
+
+def test_captions_may_stand_beside_their_objects_before_fusion(encoder, tmp_path: Path) -> None:
+    assert RECIPE.image is not None
+    shape = replace(RECIPE.image, vectors_per_step=3, fewer=True)
+    recipe = replace(RECIPE, image=shape)
+    source = DataSource(corpus="world", path="2", sense="image")
+    data = world_data(recipe, source, of(encoder), tmp_path)
+    fused = world_data(RECIPE, source, of(encoder), tmp_path / "fused")
+    video = data.videos[0]
+    found = data.image[video.id]
+    assert found.values.shape == (8, 3, 256)
+    counts = found.values.ne(0).any(-1).sum(1).tolist()
+    assert counts == [min(3, 1 + len(frame.objects)) for frame in video.frames]
+    torch.testing.assert_close(
+        found.values[:, 0], fused.image[video.id].values[:, 0], atol=2e-3, rtol=0
+    )
+    lines = [text for _, text in video.frames[0].objects][:2]
+    wanted = encoder.encode_texts(lines).half()
+    torch.testing.assert_close(found.values[0, 1 : 1 + len(lines)], wanted, atol=2e-3, rtol=0)
+    track = blurred_track(padded_track([found]), 0.01, torch.Generator().manual_seed(0))
+    assert track.features.ne(0).any(-1).sum(-1)[0].tolist() == counts
 
 
 def test_a_head_start_says_objects_in_columns_and_sounds_in_order(
     encoder, learner, tmp_path: Path
 ) -> None:
     source = DataSource(corpus="world", path="6", sense="both")
-    data = world_data(RECIPE, source, encoder, tmp_path)
+    data = world_data(RECIPE, source, of(encoder), tmp_path)
     seen, heard = image_samples(data, queries=40), sound_samples(data, queries=8)
     assert len(seen) == len(heard) == 6 and len(seen[0].lines) == 40 and len(heard[0].lines) == 8
     assert all(line == "." for line in seen[0].lines[4::5])
@@ -144,7 +172,10 @@ def test_a_head_start_says_objects_in_columns_and_sounds_in_order(
 
 @pytest.fixture(scope="module")
 def exam(encoder) -> SensesExam:
-    return SensesExam(encoder, CLIPS, seed=3, num_scenes=3, per_kind=1)
+    drawn = draw_exam(
+        3, part="test", num_scenes=3, per_kind=1, kinds=(*QUESTION_TYPES, *SOUND_TYPES)
+    )
+    return SensesExam(drawn, clips=CLIPS, eye=encoder, ear=encoder)
 
 
 def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> None:
@@ -175,9 +206,9 @@ def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> Non
 
 def test_a_study_names_its_arms_and_compares_the_same_questions(exam, learner) -> None:
     study = tiny_study()
-    assert [arm.name for arm in arms(study)][:2] == ["text only", "clips"]
+    assert [arm.name for arm in arms(study.recipe)][:2] == ["text only", "clips"]
     with pytest.raises(RecipeError, match="the study has no arm 'x'"):
-        arms(replace(study, only=("x",)))
+        arms(study.recipe, only=("x",))
     rows = exam.look(learner, SensesLook(name="both"))
     report = make_report(
         study,
@@ -200,10 +231,14 @@ def test_a_study_s_run_answers_and_a_finished_one_is_only_read(tmp_path: Path) -
     }
     recipe = replace(RECIPE, stages=stages, data=tiny_data("text", videos=8))
     study = replace(
-        tiny_study(), recipe=recipe, num_scenes=4, per_kind=2, only=("text only", "no positions")
+        tiny_study(),
+        recipe=recipe,
+        num_scenes=4,
+        per_kind=2,
+        only=("text only", "no positions", "seconds"),
     )
     report = run_senses_study(study, tmp_path)
-    assert {row.arm for row in report.rows} == {"text only", "no positions"}
+    assert {row.arm for row in report.rows} == {"text only", "no positions", "seconds"}
     assert run_senses_study(study, tmp_path) == report
     keys = [entry.key for entry in read_journal(tmp_path / JOURNAL_FILE, kind="senses-study")]
     assert len(keys) == len(set(keys)) == len(report.rows)
@@ -212,4 +247,4 @@ def test_a_study_s_run_answers_and_a_finished_one_is_only_read(tmp_path: Path) -
     story.write_text("a red circle , black ground\na red circle , black ground\n")
     answer = load(tmp_path / "text-only").ask(story, "what colour ?", options=["red", "blue"])
     assert "knows only" in answer.note
-    assert isinstance(arms(study)[0], Arm) and tiny_branch(queries=5).queries == 5
+    assert isinstance(arms(recipe)[0], Arm) and tiny_branch(queries=5).queries == 5

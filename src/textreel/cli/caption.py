@@ -34,9 +34,9 @@ def caption(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what VIDEO shows."""
+    """Say what VIDEO shows; a run with eyes and ears also what is heard (summary, frames)."""
     from textreel.serve import captions
-    from textreel.serve.track_reader import load_track_reader
+    from textreel.serve.senses_captions import caption_run
 
     if style not in captions.STYLES:
         raise OptionError(
@@ -50,7 +50,7 @@ def caption(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     wanted = replace(captions.STYLES[style], **changes)  # type: ignore[arg-type]  # by its names
-    found = captions.caption(load_track_reader(run), video, style=wanted)
+    found = caption_run(run, video, style=wanted)
     lines = [f"{one.start_s:7.2f} s  {one.text}" for one in found]
     text = "\n".join(lines) if wanted.each_frame else found[0].text
     emit({"captions": found}, as_json=as_json, text=text)

@@ -27,7 +27,7 @@ from textreel.media.album import Part
 from textreel.media.clip import Clip
 from textreel.media.sound_pieces import Piece
 from textreel.models.batch import Features
-from textreel.models.open_encoder import TextEncoder
+from textreel.models.open_encoder import Encoder, TextEncoder
 from textreel.models.tower_runner import Prepared
 
 _Item = TypeVar("_Item")
@@ -105,7 +105,7 @@ def encode_textual_videos(
 
 def encode_clips(
     clips: Iterable[tuple[str, Clip]],
-    encoder: TextEncoder,
+    encoder: Encoder,
     *,
     window: int = 32,
     tally: EncodeTally | None = None,

@@ -26,7 +26,7 @@ from textreel.features.fuse import FuseMode, frame_texts
 from textreel.features.store import FeatureStore
 from textreel.media.clip import Clip
 from textreel.media.errors import MediaError
-from textreel.models.open_encoder import TextEncoder
+from textreel.models.open_encoder import Encoder, TextEncoder
 
 
 def textual_fingerprint(videos: Sequence[TextualVideo], *, mode: FuseMode) -> str:
@@ -86,7 +86,7 @@ def fill_clips(
     store: FeatureStore,
     names: Sequence[str],
     read: Callable[[str], Clip],
-    encoder: TextEncoder,
+    encoder: Encoder,
     *,
     quarantine: Quarantine | None = None,
     window: int = 32,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import BlipImageProcessorPil
+from torch import Tensor, nn
+from transformers import BaseImageProcessor, BlipImageProcessorPil
 
 from textreel.models.blip2_repository import (
     find_repository,
@@ -38,6 +38,12 @@ EXACT_SUFFIX = "#fp32"
 class FrameEncoder:
     """A frozen picture encoder that gives several vectors per frame.
 
+    Args:
+        model: from pixels to (N, num_queries, dim).
+        files: where it came from.
+        processor: from frames to its pixels.
+        shape: (num_queries, dim).
+
     Attributes:
         name: `eva-blip2`, or `eva-blip2#fp32` with weights that were not rounded to float16.
         revision: hash of the weight files.
@@ -47,15 +53,20 @@ class FrameEncoder:
         device: where it runs; results come back to the CPU.
     """
 
-    def __init__(self, model: FrameQFormer, *, files: EncoderFiles) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        files: EncoderFiles,
+        processor: BaseImageProcessor,
+        shape: tuple[int, int],
+    ) -> None:
         self.name, self.revision, self.path = files.name, files.revision, files.path
-        shape = model.qformer.shape
-        self.dim, self.num_queries = shape.width, shape.queries
+        self.num_queries, self.dim = shape
         self._model = model
         self._runner = TowerRunner(model, name=self.name)
         self.device: torch.device = self._runner.device
-        side = model.vit.config.image_px
-        self._processor = BlipImageProcessorPil(size={"height": side, "width": side})
+        self._processor = processor
 
     def encode_frames(self, frames: NDArray[np.uint8] | Tensor) -> Tensor:
         """Return float32 (N, num_queries, dim) for uint8 RGB frames (N, 3, H, W).
@@ -110,7 +121,7 @@ def load_frame_encoder(
         folder = find_repository(weights[0])
         model = load_repository(folder, half_weights=half_weights)
         files = published_files(repository_files(folder), name=name)
-        return FrameEncoder(model.to(device), files=files)
+        return _of(model.to(device), files)
     if len(weights) != 2:
         raise EncoderError(
             f"the frame encoder {NAME} is read from two files, got {len(weights)}",
@@ -121,7 +132,14 @@ def load_frame_encoder(
     model = load_frame_qformer(
         eva, blip2=blip2, eva_config=eva_config, qformer=qformer, half_weights=half_weights
     )
-    return FrameEncoder(model.to(device), files=published_files([eva, blip2], name=name))
+    return _of(model.to(device), published_files([eva, blip2], name=name))
+
+
+def _of(model: FrameQFormer, files: EncoderFiles) -> FrameEncoder:
+    """Return an encoder that squashes frames as Video-LLaMA's loader does."""
+    side, shape = model.vit.config.image_px, model.qformer.shape
+    processor = BlipImageProcessorPil(size={"height": side, "width": side})
+    return FrameEncoder(model, files=files, processor=processor, shape=(shape.queries, shape.width))
 
 
 def _is_blip2(path: str | Path) -> bool:

@@ -4,6 +4,7 @@
     eva-blip2                          `eva_vit_g.pth` and `blip2_pretrained_flant5xxl.pth`, or a
                                        Hugging Face BLIP-2
     a folder or Hugging Face id        a CLIP or SigLIP kind of model, or a CLAP kind
+    a folder                           the tiny frame encoder that `video_llama_tiny` builds
 
 Nothing is downloaded for the names of the first two lines. ImageBind's file brings no tokenizer:
 its text tower is opened where CLIP's is given.
@@ -21,11 +22,11 @@ from textreel.models.frame_encoder import FrameEncoder, load_frame_encoder
 from textreel.models.imagebind import Sense, SoundScale
 from textreel.models.imagebind_encoder import ImageBindEncoder, load_imagebind_encoder
 from textreel.models.sound_text import SoundTextEncoder, is_sound_text, load_sound_text_encoder
+from textreel.models.tiny_frames import is_tiny_frames, load_tiny_frames
 
 Encoder = DualEncoder | ImageBindEncoder | FrameEncoder | SoundTextEncoder
 TextEncoder = DualEncoder | ImageBindEncoder | SoundTextEncoder
 """Those that read texts, so that a model can be aligned on texts and shown pictures or sounds."""
-
 IMAGEBIND: dict[str, Sense] = {"imagebind-audio": "sound", "imagebind-image": "image"}
 PUBLISHED = {
     "imagebind-audio": "imagebind_huge.pth",
@@ -70,8 +71,11 @@ def open_encoder(
                 f"the encoder {name} brings its own weights; {len(weights)} more files were given",
                 hint=f"weight files go with {', '.join(PUBLISHED)}",
             )
-        if is_sound_text(find_encoder(name).path):
+        files = find_encoder(name)
+        if is_sound_text(files.path):
             return load_sound_text_encoder(name, device=device)
+        if is_tiny_frames(files.path):
+            return load_tiny_frames(files, device=device)
         return load_encoder(name, device=device)
     if name == "eva-blip2" and weights:
         return load_frame_encoder(weights, device=device)

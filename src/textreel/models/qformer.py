@@ -36,6 +36,7 @@ class QFormerShape:
         heads: attention heads.
         mlp_hidden: width of the hidden layer.
         cross_every: every how many layers there is cross-attention, from the first on.
+        dropout: in training, of hidden vectors and of attention (BERT's).
     """
 
     encoder_width: int = 1408
@@ -45,6 +46,7 @@ class QFormerShape:
     heads: int = 12
     mlp_hidden: int = 3072
     cross_every: int = 2
+    dropout: float = 0.1
 
 
 class QFormer(nn.Module):
@@ -62,6 +64,8 @@ class QFormer(nn.Module):
                 intermediate_size=shape.mlp_hidden,
                 encoder_hidden_size=shape.encoder_width,
                 cross_attention_frequency=shape.cross_every,
+                hidden_dropout_prob=shape.dropout,
+                attention_probs_dropout_prob=shape.dropout,
             )
         )
 

@@ -46,6 +46,9 @@ class QFormerConnectorConfig:
         positions: how a step knows when it is.
         max_steps: rows of the table; with `table` a longer track is an error, never a silent cut.
         position_std: standard deviation of the positions at the start (published: 1).
+        dropout: in training (published: .1).
+        fewer: whether a step may have fewer than P vectors: those that are missing, or zero, are
+            not read. So a frame's caption may stand beside its objects, and a picture alone.
     """
 
     feature_dim: int = 768
@@ -58,6 +61,8 @@ class QFormerConnectorConfig:
     positions: Positions = "table"
     max_steps: int = 32
     position_std: float = 1.0
+    dropout: float = 0.1
+    fewer: bool = False
 
     def __post_init__(self) -> None:
         if self.positions not in get_args(Positions):
@@ -162,24 +167,40 @@ class QFormerConnector(nn.Module):
         Raises:
             BatchError: more steps than positions, another P or F than configured, or no times.
         """
+        return self.project(self.hidden(features, mask=mask, times_s=times_s, heard=heard))
+
+    def hidden(
+        self,
+        features: Tensor,
+        *,
+        mask: Tensor | None = None,
+        times_s: Tensor | None = None,
+        heard: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, Q, width), what the linear map reads; arguments and errors as `forward`."""
         dtype = self.project.weight.dtype
         where = self.place(features, mask=mask, times_s=times_s)
+        there = features.ne(0).any(-1) if self.config.fewer else None
         tokens = (features.to(dtype) + where[:, :, None]).flatten(1, 2)
         if heard is not None:
             tokens = torch.cat([tokens, heard.to(dtype) + where], dim=1)
         read = None
-        if mask is not None and not bool(mask.all()):
-            read = mask.repeat_interleave(self.config.vectors_per_step, dim=1)
-            read = read if heard is None else torch.cat([read, mask], dim=1)
-        return self.project(self.qformer(tokens, read))
+        if there is not None or (mask is not None and not bool(mask.all())):
+            steps = torch.ones_like(features[:, :, 0, 0]).bool() if mask is None else mask
+            there = steps[:, :, None].expand(features.shape[:3]) if there is None else there
+            read = (there & steps[:, :, None]).flatten(1)
+            read = read if heard is None else torch.cat([read, steps], dim=1)
+        return self.qformer(tokens, read)
 
     def place(self, features: Tensor, *, mask: Tensor | None, times_s: Tensor | None) -> Tensor:
         """Return the position of every step, (B, T, F) or (1, T, F)."""
         num_steps, cfg = features.shape[1], self.config
-        if features.shape[2:] != (cfg.vectors_per_step, cfg.feature_dim):
+        most, fits = cfg.vectors_per_step, features.shape[2] == cfg.vectors_per_step
+        fits = fits or (cfg.fewer and features.shape[2] < most)
+        if not fits or features.shape[3] != cfg.feature_dim:
             raise BatchError(
                 f"features have {features.shape[2]} vectors of width {features.shape[3]} per step, "
-                f"this Q-Former reads {cfg.vectors_per_step} of width {cfg.feature_dim}",
+                f"this Q-Former reads {most} of width {cfg.feature_dim}",
                 hint="encode with the encoder that this model was trained on",
             )
         self.num_soft_tokens(num_steps)
@@ -219,4 +240,5 @@ def _qformer_shape(config: QFormerConnectorConfig) -> QFormerShape:
         heads=config.heads,
         mlp_hidden=config.mlp_hidden,
         cross_every=1,
+        dropout=config.dropout,
     )

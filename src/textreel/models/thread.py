@@ -105,9 +105,10 @@ class Thread:
         self._cache, self.reused = shortened(self._cache, shared), shared
         self._read = self._read[:shared]
         if shared < row.video_end:
-            row.read(0, row.video_end, self._cache)
+            last = row.read(0, row.video_end, self._cache)
             shared = row.video_end
-        last = row.read(shared, len(row.key), self._cache)
+        if shared < len(row.key):  # else the prompt ends with its video
+            last = row.read(shared, len(row.key), self._cache)
         self._read = list(row.key)
         return Behind(last=last, cache=self._cache, mask=None, more=row.more, head=row.head)
 

@@ -19,7 +19,7 @@ from textreel.features.thin import thin
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
-from textreel.models.open_encoder import TextEncoder
+from textreel.models.open_encoder import Encoder, TextEncoder
 from textreel.recipes.demo_media import rendered
 from textreel.recipes.recipe import AlignRecipe, is_world, world_count
 from textreel.synth.world.scene import Scene, draw_scenes
@@ -43,7 +43,7 @@ def world_questions(scenes: Sequence[Scene], seed: int) -> list[TextualVideo]:
 
 
 def world_pictures(
-    scenes: Sequence[Scene], encoder: TextEncoder, store: Path, *, num_frames: int
+    scenes: Sequence[Scene], encoder: Encoder, store: Path, *, num_frames: int
 ) -> list[Features]:
     """Draw the frames of scenes and encode them into a store; a killed job goes on.
 

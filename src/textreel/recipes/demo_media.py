@@ -15,7 +15,7 @@ from textreel.media.decode import read_clip
 from textreel.media.sampling import SamplingSpec
 from textreel.media.write import write_clip
 from textreel.models.batch import Features
-from textreel.models.open_encoder import TextEncoder
+from textreel.models.open_encoder import Encoder, TextEncoder
 from textreel.recipes.answering import ExamItem
 from textreel.synth.world.captions import frame_caption
 from textreel.synth.world.exam import Exam
@@ -98,7 +98,7 @@ def look_at_exam(
 
 
 def rendered_features(
-    scenes: Sequence[Scene], encoder: TextEncoder, *, num_frames: int
+    scenes: Sequence[Scene], encoder: Encoder, *, num_frames: int
 ) -> dict[str, Features]:
     """Encode scenes drawn in memory; for validation."""
     clips = ((scene.id, rendered(scene, num_frames)) for scene in scenes)

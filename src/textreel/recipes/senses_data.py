@@ -27,7 +27,7 @@ from textreel.features.file_index import read_file_index
 from textreel.features.rules import require_rule
 from textreel.features.store import FeatureStore
 from textreel.models.decoder import locate
-from textreel.models.encoders import DualEncoder, load_encoder
+from textreel.models.open_encoder import Encoder, open_encoder
 from textreel.models.senses_batch import SensesBatch
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_recipe import TEXTUAL, WORLD, DataSource, SensesRecipe, SensesStage
@@ -45,6 +45,7 @@ class Sources:
         recipe: which.
         collator: the model's.
         features: folder for what the world's sources are encoded to.
+        run: the run's folder, where a frame encoder is that the recipe has built.
         revisions: of the encoders, by `image` and `sound`; features of another are refused.
         max_bad: rows of an annotation file that may be bad.
     """
@@ -56,18 +57,19 @@ class Sources:
         features: Path,
         *,
         revisions: Mapping[str, str],
+        run: Path | None = None,
         max_bad: int | str | None = "1%",
     ) -> None:
         self.recipe, self.collator, self.features = recipe, collator, features
-        self.revisions, self.max_bad = revisions, max_bad
+        self.revisions, self.max_bad, self.run = revisions, max_bad, run
         self._world: dict[str, WorldData] = {}
-        self._encoders: dict[str, DualEncoder] = {}
+        self._encoders: dict[str, Encoder] = {}
 
-    def encoder(self, sense: str) -> DualEncoder:
-        """Return the encoder of a branch, which must be one that reads texts.
+    def encoder(self, sense: str) -> Encoder:
+        """Return the encoder of a branch.
 
         Raises:
-            RecipeError: it has no text side.
+            RecipeError: it is read from published files that hold no text side.
         """
         choice = self.recipe.sound_encoder if sense == "sound" else self.recipe.image_encoder
         assert choice is not None  # the recipe has checked it
@@ -78,7 +80,7 @@ class Sources:
                 hint="align on texts with a dual encoder: CLIP, SigLIP, the tiny towers",
             )
         if choice.name not in self._encoders:
-            self._encoders[choice.name] = load_encoder(locate(choice.name))
+            self._encoders[choice.name] = open_encoder(locate(choice.name, base=self.run))
         return self._encoders[choice.name]
 
     def world(self, name: str) -> WorldData:
@@ -88,24 +90,9 @@ class Sources:
             shown = ("image", "sound") if source.sense == "both" else (source.sense,)
             encoders = {sense: self.encoder(sense) for sense in shown}
             store = self.features / name
-            if source.corpus == TEXTUAL:
-                self._world[name] = textual_data(recipe, source, encoders, store)
-            else:
-                self._world[name] = world_data(recipe, source, _only(encoders), store)
+            made = textual_data if source.corpus == TEXTUAL else world_data
+            self._world[name] = made(recipe, source, encoders, store)
         return self._world[name]
-
-
-def _only(encoders: Mapping[str, DualEncoder]) -> DualEncoder:
-    """Return the one encoder of all senses.
-
-    Raises:
-        RecipeError: there are two.
-    """
-    found = {encoder.revision: encoder for encoder in encoders.values()}
-    if len(found) > 1:
-        names = ", ".join(sorted(encoder.name for encoder in found.values()))
-        raise RecipeError(f"data of the world is read by one dual encoder, the recipe has {names}")
-    return next(iter(found.values()))
 
 
 def stage_data(sources: Sources, stage: SensesStage) -> RatioData[SensesBatch]:

@@ -1,6 +1,7 @@
 """Exams of the world for eyes and ears: scenes of the test part, looked at in several ways.
 
     both, eye, ear          what the picture branch sees, what the sound branch hears, or one alone
+    long                    scenes of another length than the branches were aligned on
     last frame, mean frame  the last frame, or the mean of all, in the place of every frame
     pictured                the sound branch is shown pictures of what sounds, and hears nothing
 
@@ -8,8 +9,10 @@ Frames are drawn in memory; sounds are written as samples and cut as the run cut
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -21,13 +24,16 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import Encoder
 from textreel.recipes.answering import BATCH_SIZE, ExamItem
+from textreel.recipes.clips import world_pictures
 from textreel.recipes.demo_media import exam_items, rendered_features
 from textreel.recipes.senses_means import heard_features, sound_means
 from textreel.recipes.senses_training import SensesLearner
 from textreel.recipes.senses_world import pictured_sounds
-from textreel.synth.world.exam import Exam, draw_exam
+from textreel.synth.world.exam import Exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+from textreel.synth.world.scene import SCENE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +48,8 @@ class SensesLook:
         moved: whether sound vectors are moved by the difference of means (mean shift).
         num_frames: frames looked at.
         kinds: question types that are asked.
+        seconds: length of the scenes; of another exam than 8 seconds are.
+        videos: only questions about the first so many; None: all.
     """
 
     name: str
@@ -51,55 +59,68 @@ class SensesLook:
     moved: bool = False
     num_frames: int = 8
     kinds: tuple[str, ...] = (*QUESTION_TYPES, *SOUND_TYPES)
+    seconds: float = SCENE_SECONDS
+    videos: int | None = None
 
 
 class SensesExam:
     """An exam, and everything that may be looked at in it.
 
     Args:
-        encoder: whose towers see and hear.
+        exam: scenes and questions.
         clips: how sound is cut.
-        seed: of the exam.
-        num_scenes: at least so many.
-        per_kind: questions of each type.
+        eye: whose picture tower sees frames.
+        ear: whose sound tower hears, and whose picture tower sees what stands for sounds.
+        store: folder for features of frames, so that they are drawn once; None: in memory.
     """
 
     def __init__(
         self,
-        encoder: DualEncoder,
-        clips: SoundClipSpec,
+        exam: Exam,
         *,
-        seed: int,
-        num_scenes: int,
-        per_kind: int,
+        clips: SoundClipSpec,
+        eye: Encoder,
+        ear: DualEncoder,
+        store: Path | None = None,
     ) -> None:
-        self.encoder, self.clips = encoder, clips
-        kinds = (*QUESTION_TYPES, *SOUND_TYPES)
-        self.exam: Exam = draw_exam(
-            seed, part="test", num_scenes=num_scenes, per_kind=per_kind, kinds=kinds
-        )
+        self.exam, self.clips, self.store = exam, clips, store
+        self.eye: Encoder = eye
+        self.ear = ear
         self.items = exam_items(self.exam)
-        self._pictures: dict[int, Mapping[str, Features]] = {}
+        self._pictures: dict[tuple[int, int | None], Mapping[str, Features]] = {}
 
-    def pictures(self, num_frames: int) -> Mapping[str, Features]:
-        """Return features of the scenes' frames."""
-        if num_frames not in self._pictures:
-            scenes = self.exam.scenes
-            self._pictures[num_frames] = rendered_features(
-                scenes, self.encoder, num_frames=num_frames
-            )
-        return self._pictures[num_frames]
+    def pictures(self, num_frames: int, videos: int | None = None) -> Mapping[str, Features]:
+        """Return features of the frames of the first `videos` scenes, or of all."""
+        key = num_frames, videos
+        if key not in self._pictures:
+            scenes = self.exam.scenes[:videos]
+            if self.store is None:
+                found = rendered_features(scenes, self.eye, num_frames=num_frames)
+            else:
+                store = self.store / f"{num_frames}-of-{len(scenes)}"
+                drawn = world_pictures(scenes, self.eye, store, num_frames=num_frames)
+                found = {scene.id: f for scene, f in zip(scenes, drawn, strict=True)}
+            self._pictures[key] = found
+        return self._pictures[key]
+
+    def seen_by(self, eye: Encoder) -> "SensesExam":
+        """Return the same exam, its frames seen by another encoder."""
+        other = copy(self)
+        other.eye, other._pictures = eye, {}
+        if self.store is not None:
+            other.store = self.store.with_name(f"{self.store.name}-{eye.revision[-8:]}")
+        return other
 
     @cached_property
     def heard(self) -> dict[str, Features]:
         """Return features of the sounds of those scenes that have any."""
-        return heard_features(self.exam.scenes, self.encoder, self.clips)
+        return heard_features(self.exam.scenes, self.ear, self.clips)
 
     @cached_property
     def pictured(self) -> dict[str, Features]:
         """Return picture features that stand for the same sounds."""
         return {
-            scene.id: pictured_sounds(scene, self.clips, self.encoder)
+            scene.id: pictured_sounds(scene, self.clips, self.ear)
             for scene in self.exam.scenes
             if scene.id in self.heard
         }
@@ -107,17 +128,22 @@ class SensesExam:
     @cached_property
     def means(self) -> tuple[Tensor, Tensor]:
         """Return the mean sound and the mean text about sounds; see `sound_means`."""
-        return sound_means(self.encoder, self.clips)
+        return sound_means(self.ear, self.clips)
 
     def look(self, learner: SensesLearner, look: SensesLook) -> list[ChoiceRow]:
         """Choose an option for every question of the look's types."""
-        items = [item for item in self.items if item.question.kind in look.kinds]
+        asked = {scene.id for scene in self.exam.scenes[: look.videos]}
+        items = [
+            item
+            for item in self.items
+            if item.question.kind in look.kinds and item.video_id in asked
+        ]
         return answer_senses(learner, items, self._image(look), self._sound(look))
 
     def _image(self, look: SensesLook) -> Mapping[str, Features]:
         if look.eye == "no":
             return {}
-        shown = self.pictures(look.num_frames)
+        shown = self.pictures(look.num_frames, look.videos)
         if look.eye == "all":
             return shown
         return {id: _repeated(f, look.eye) for id, f in shown.items()}

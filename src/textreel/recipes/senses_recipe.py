@@ -21,6 +21,8 @@ from textreel.train.config import TrainConfig
 Task = Literal["captions", "instructions", "words"]
 Sense = Literal["image", "sound", "both"]
 WORLD, TEXTUAL = "world", "textual"
+FRAMES_FOLDER = "frames"
+"""Where in a run's folder, and as which encoder, the frame encoder is that a recipe builds."""
 STAGE_PARTS = ("image", "sound", "adapter")
 
 
@@ -84,6 +86,7 @@ class SensesStage:
         train: how long and how fast.
         max_caption_tokens: longest caption, its end included.
         mixed: for `words`: deal the frames of all videos out anew (`senses_words.mixed_frames`).
+        eyes: for `words`: begin with eyes that are open (`models.qformer_start`).
     """
 
     task: Task
@@ -93,6 +96,7 @@ class SensesStage:
     train: TrainConfig
     max_caption_tokens: int = 32
     mixed: bool = False
+    eyes: bool = False
 
     def __post_init__(self) -> None:
         if not self.trains or (unknown := [p for p in self.trains if p not in STAGE_PARTS]):
@@ -100,8 +104,9 @@ class SensesStage:
             raise RecipeError(
                 f"a stage cannot train {named}", hint=f"name some of {', '.join(STAGE_PARTS)}"
             )
-        if self.mixed and self.task != "words":
-            raise RecipeError(f"mixed has no effect on a stage of {self.task}")
+        for name in ("mixed", "eyes"):
+            if getattr(self, name) and self.task != "words":
+                raise RecipeError(f"{name} has no effect on a stage of {self.task}")
         if not self.mix or min(self.mix.values()) <= 0:
             raise RecipeError(
                 f"mix={dict(self.mix)}: a stage needs data, each with a sampling ratio above 0"
@@ -119,6 +124,25 @@ class EncoderChoice:
 
     name: str
     weights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FramesRecipe:
+    """A frame encoder of the world that a recipe builds and freezes before its first stage.
+
+    The recipe's `image_encoder` is then `frames`, the folder in its run.
+
+    Attributes:
+        train: how long and how fast.
+        towers: the tiny dual encoder whose picture tower it is built around.
+        width: of its vectors.
+        stills: pictures it learns from.
+    """
+
+    train: TrainConfig
+    towers: str = "embedded:tiny/towers"
+    width: int = 64
+    stills: int = 3200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +167,7 @@ class SensesRecipe:
         seed: of data, weights and order.
         remembers: whether a conversation shows the model earlier turns.
         knows: all that the model has ever met, in words.
+        frames: a frame encoder to be built first, or None.
     """
 
     name: str
@@ -162,6 +187,7 @@ class SensesRecipe:
     seed: int = 0
     remembers: bool = True
     knows: str = ""
+    frames: FramesRecipe | None = None
 
     def __post_init__(self) -> None:
         if self.template not in SENSES_TEMPLATES:
@@ -177,6 +203,12 @@ class SensesRecipe:
             raise RecipeError(
                 f"sampling.resampler={self.sampling.resampler!r} has no effect on a recipe without "
                 f"a sound branch"
+            )
+        seeing = "" if self.image_encoder is None else self.image_encoder.name
+        if (self.frames is None) != (seeing != FRAMES_FOLDER):
+            raise RecipeError(
+                f"a recipe builds its own frame encoder where image_encoder.name is "
+                f"{FRAMES_FOLDER!r} and frames is given; this one has {seeing!r}"
             )
         for sense, bridge in self.bridges.items():
             if sense not in ("image", "sound") or getattr(self, sense) is None:

@@ -10,7 +10,7 @@ are clustered by video; one seed, so nothing is said about other seeds.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,18 @@ from textreel.evaluate.choices import paired_difference, score_system
 from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
 from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
-from textreel.recipes.recipe import RecipeError
+from textreel.models.open_encoder import open_encoder
 from textreel.recipes.run_study import folder_name
-from textreel.recipes.senses_exam import SensesExam, SensesLook
-from textreel.recipes.senses_recipe import SensesRecipe
+from textreel.recipes.senses_arms import COMPARED, LONG_KINDS, LONG_SECONDS, Arm, arms
+from textreel.recipes.senses_exam import SensesExam
+from textreel.recipes.senses_recipe import FRAMES_FOLDER, SensesRecipe
 from textreel.recipes.senses_training import Show, build_senses, run_senses
-from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
+from textreel.recipes.video_llama import video_llama_tiny_textonly
+from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
+from textreel.synth.world.scene import SCENE_SECONDS
 
 JOURNAL_FILE, RESULT_FILE = "study.jsonl", "table.json"
-CLIPS = 600
-"""Videos of the largest sources of clips; drawing frames costs more than writing captions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arm:
-    """One variant.
-
-    Attributes:
-        name: in the table.
-        recipe: what is trained.
-        looks: how it is tested.
-    """
-
-    name: str
-    recipe: SensesRecipe
-    looks: tuple[SensesLook, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +49,8 @@ class SensesStudy:
 
     name: str
     recipe: SensesRecipe
-    num_scenes: int = 150
-    per_kind: int = 60
+    num_scenes: int = 500
+    per_kind: int = 160
     exam_seed: int = 77
     only: tuple[str, ...] = ()
 
@@ -133,79 +119,6 @@ class SensesReport:
     )
 
 
-EYE = SensesLook(name="eye", ear="no", kinds=(*QUESTION_TYPES, "seen_and_heard"))
-EAR = SensesLook(name="ear", eye="no", kinds=SOUND_TYPES)
-BOTH = SensesLook(name="both")
-SOUND_LOOKS = (
-    replace(BOTH, name="both, moved", moved=True),
-    EYE,
-    replace(EAR, name="ear, moved", moved=True),
-    EAR,
-    replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
-    replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
-    BOTH,
-)
-"""Moved: sounds pass a mean shift to where the branch was aligned; else they are as the tower gives
-them."""
-TIME_LOOKS = (
-    replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
-    replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
-)
-MORE_FRAMES = tuple(
-    replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES)
-    for count in (32, 128)
-)
-
-
-def arms(study: SensesStudy) -> list[Arm]:
-    """Return a study's arms.
-
-    Raises:
-        RecipeError: `only` names one that there is not.
-    """
-    text, shape = study.recipe, study.recipe.image
-    assert shape is not None
-    drawn = tiny_data("clips", videos=CLIPS)
-    clips = replace(text, name="video_llama_tiny_clips", data=drawn)
-    lost = replace(text, image=replace(shape, positions="none"))
-    timed = replace(text, image=replace(shape, positions="time"))
-    stretched = replace(text, image=replace(shape, positions="interpolated"))
-    raw = {name: stage for name, stage in text.stages.items() if stage.task != "words"}
-    every = [
-        Arm(name="text only", recipe=text, looks=(*SOUND_LOOKS, *TIME_LOOKS)),
-        Arm(name="clips", recipe=clips, looks=SOUND_LOOKS),
-        Arm(name="no positions", recipe=lost, looks=(EYE,)),
-        Arm(name="interpolated", recipe=stretched, looks=(EYE, *MORE_FRAMES)),
-        Arm(name="seconds", recipe=timed, looks=(EYE, *MORE_FRAMES)),
-        Arm(name="no head start", recipe=replace(text, stages=raw), looks=(BOTH,)),
-    ]
-    known = [arm.name for arm in every]
-    if missing := [name for name in study.only if name not in known]:
-        raise RecipeError(f"the study has no arm {missing[0]!r}", hint=f"one of {', '.join(known)}")
-    return [arm for arm in every if not study.only or arm.name in study.only]
-
-
-COMPARED = (
-    ("text only", "both, moved", "text only", "eye", "macro"),
-    ("text only", "both, moved", "text only", "eye", "seen_and_heard"),
-    ("text only", "both, moved", "text only", "ear, moved", "seen_and_heard"),
-    ("text only", "both, moved", "text only", "ear, moved", "heard"),
-    ("text only", "ear, moved", "text only", "ear", "heard"),
-    ("text only", "ear, moved", "text only", "ear shown pictures", "heard"),
-    ("text only", "ear x20", "text only", "ear", "heard"),
-    ("text only", "both, moved", "clips", "both", "macro"),
-    ("text only", "both, moved", "clips", "both", "heard"),
-    ("text only", "both, moved", "clips", "both", "seen_and_heard"),
-    ("clips", "both", "clips", "eye", "seen_and_heard"),
-    ("clips", "ear", "clips", "ear shown pictures", "heard"),
-    ("clips", "ear x20", "clips", "ear", "heard"),
-    ("text only", "last frame", "text only", "eye", "macro"),
-    ("text only", "mean frame", "text only", "eye", "macro"),
-    ("no positions", "eye", "text only", "eye", "macro"),
-)
-"""Arm and look against arm and look, on a type or the picture types' macro."""
-
-
 def run_senses_study(
     study: SensesStudy, out: Path, *, show: Show = lambda *_: None
 ) -> SensesReport:
@@ -220,27 +133,23 @@ def run_senses_study(
         RecipeError: no such arm.
         FingerprintError: the folder holds another study.
     """
-    chosen = arms(study)
+    chosen = arms(study.recipe, study.only)
     encoder = _encoder(study)
-    exam = SensesExam(
-        encoder,
-        study.recipe.clips,
-        seed=study.exam_seed,
-        num_scenes=study.num_scenes,
-        per_kind=study.per_kind,
-    )
+    exams = {
+        seconds: _exam(study, encoder, seconds, out) for seconds in (SCENE_SECONDS, LONG_SECONDS)
+    }
     settled = {k: v for k, v in study.to_json().items() if k != "only"}
     job = fingerprint([settled, encoder.revision])
     with Journal.open(out / JOURNAL_FILE, kind="senses-study", fingerprint=job) as journal:
         for arm in chosen:
-            _run_arm(arm, exam, out, journal, show)
+            _run_arm(arm, exams, out, journal, show)
     found = {
         (arm.name, look.name): read_rows(rows_file(out, arm.name, look.name))
-        for arm in arms(replace(study, only=()))
+        for arm in arms(study.recipe)
         for look in arm.looks
         if rows_file(out, arm.name, look.name).is_file()
     }
-    report = make_report(study, found, questions=len(exam.items))
+    report = make_report(study, found, questions=len(exams[SCENE_SECONDS].items))
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
@@ -250,25 +159,46 @@ def rows_file(out: Path, arm: str, look: str) -> Path:
     return out / "rows" / f"{folder_name(arm)}--{folder_name(look)}.jsonl"
 
 
+def _exam(study: SensesStudy, encoder: DualEncoder, seconds: float, out: Path) -> SensesExam:
+    """Return the exam about scenes of one length; the long one is half as large."""
+    long = seconds != SCENE_SECONDS
+    drawn = draw_exam(
+        study.exam_seed,
+        part="test",
+        num_scenes=study.per_kind if long else study.num_scenes,
+        per_kind=max(1, study.per_kind // 2) if long else study.per_kind,
+        kinds=LONG_KINDS if long else (*QUESTION_TYPES, *SOUND_TYPES),
+        seconds=seconds,
+    )
+    store = out / "exam" / f"{seconds:g}-seconds"
+    return SensesExam(drawn, clips=study.recipe.clips, eye=encoder, ear=encoder, store=store)
+
+
 def _encoder(study: SensesStudy) -> DualEncoder:
     assert study.recipe.image_encoder is not None
     return load_encoder(locate(study.recipe.image_encoder.name))
 
 
-def _run_arm(arm: Arm, exam: SensesExam, out: Path, journal: Journal, show: Show) -> None:
+def _run_arm(
+    arm: Arm, exams: Mapping[float, SensesExam], out: Path, journal: Journal, show: Show
+) -> None:
     keys = {look.name: f"{folder_name(arm.name)}/{folder_name(look.name)}" for look in arm.looks}
     if all(key in journal for key in keys.values()):
         return
     run = out / folder_name(arm.name)
     shows = next(iter(arm.recipe.data.values())).shows
-    results = run_senses(arm.recipe, run, show=_named(show, arm), features=out / "features" / shows)
-    learner = build_senses(arm.recipe)
+    features = run / "features" if arm.recipe.frames else out / "features" / shows
+    results = run_senses(arm.recipe, run, show=_named(show, arm), features=features)
+    learner = build_senses(arm.recipe, run)
     learner.model.load_learned(run)
+    if arm.recipe.frames:
+        eye = open_encoder(str(run / FRAMES_FOLDER))
+        exams = {seconds: exam.seen_by(eye) for seconds, exam in exams.items()}
     for number, look in enumerate(arm.looks):
         if keys[look.name] in journal:
             continue
         show("look", number, len(arm.looks), f"{arm.name}, {look.name}")
-        rows = exam.look(learner, look)
+        rows = exams[look.seconds].look(learner, look)
         write_rows(rows_file(out, arm.name, look.name), rows)
         right = sum(row.correct for row in rows)
         seconds = {name: result.seconds for name, result in results.items()}
@@ -298,7 +228,8 @@ def make_report(
     for (arm, look), rows in found.items():
         scores = score_system(look, rows)
         pictured = [row for row in rows if row.kind in QUESTION_TYPES]
-        macro = score_system(look, pictured, kinds=QUESTION_TYPES).macro if pictured else None
+        every = {row.kind for row in pictured} == set(QUESTION_TYPES)
+        macro = score_system(look, pictured, kinds=QUESTION_TYPES).macro if every else None
         lines.append(
             SensesRow(
                 arm=arm,
@@ -310,9 +241,10 @@ def make_report(
             )
         )
     compared = [
-        _difference(found, (one, look), (other, its), metric)
-        for one, look, other, its, metric in COMPARED
-        if (one, look) in found and (other, its) in found
+        _difference(found, one, other, metric)
+        for one, other, metrics in COMPARED
+        if one in found and other in found
+        for metric in metrics
     ]
     return SensesReport(
         study=study.name,

@@ -9,6 +9,7 @@ none, so the published picture branch cannot be aligned on texts.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,16 +17,21 @@ from textreel.data.textual_jsonl import read_videos
 from textreel.data.textual_video import TextualVideo
 from textreel.data.textvid import read_textvid
 from textreel.features.thin import thin, thin_video
-from textreel.models.encoders import DualEncoder
+from textreel.models.open_encoder import Encoder
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_recipe import DataSource, SensesRecipe
-from textreel.recipes.senses_world import SOUND_ID, WorldData, encoded_texts
+from textreel.recipes.senses_world import (
+    SOUND_ID,
+    WorldData,
+    encoded_texts,
+    frame_texts_encoded,
+)
 
 LOGGER = logging.getLogger("textreel.recipes")
 
 
 def textual_data(
-    recipe: SensesRecipe, source: DataSource, encoders: dict[str, DualEncoder], store: Path
+    recipe: SensesRecipe, source: DataSource, encoders: Mapping[str, Encoder], store: Path
 ) -> WorldData:
     """Read a source's textual videos and captions of sounds, and encode them.
 
@@ -61,7 +67,8 @@ def textual_data(
     image, sound = {}, {}
     if source.sense != "sound":
         most = recipe.sampling.num_frames or 8
-        found = encoded_texts(videos, encoders["image"], store / "texts", mode="caption+objects")
+        eye = encoders["image"]
+        found = frame_texts_encoded(recipe, videos, eye, store / "texts", mode="caption+objects")
         image = {id: thin(features, wanted=most) for id, features in found.items()}
         videos = [thin_video(video, wanted=most) for video in videos]
     if source.sense != "image":

@@ -13,6 +13,7 @@ on from its last checkpoint and ends with the same bits.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,17 +21,22 @@ import torch
 from textreel.data.files import write_atomic
 from textreel.data.senses_collate import SensesCollator
 from textreel.data.senses_templates import SENSES_TEMPLATES
-from textreel.models.branch_words import BranchToWords
+from textreel.models.branch_words import BranchToWords, WordsBatch
 from textreel.models.decoder import load_decoder, locate, max_positions, weight_fingerprint
 from textreel.models.encoder_files import find_encoder, published_files
+from textreel.models.encoders import DualEncoder
+from textreel.models.qformer_connector import QFormerConnector
+from textreel.models.qformer_start import fit_last_map, open_eyes
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.models.video_llama_checkpoint import Branch
 from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
 from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, stage_data
+from textreel.recipes.senses_frames import build_frames
 from textreel.recipes.senses_means import sound_means
 from textreel.recipes.senses_recipe import (
+    FRAMES_FOLDER,
     TEXTUAL,
     WORLD,
     EncoderChoice,
@@ -38,20 +44,26 @@ from textreel.recipes.senses_recipe import (
     SensesStage,
 )
 from textreel.recipes.senses_words import (
+    WordsSample,
     image_samples,
     mixed_frames,
     sound_samples,
+    usual_times,
     words_data,
 )
 from textreel.serve.bridging import SOUND_MEANS_FILE, save_sound_means
 from textreel.serve.senses_files import SensesSettings, save_senses_settings
+from textreel.train.buckets import Bucketed
 from textreel.train.config import TrainConfig
 from textreel.train.contracts import Progress
 from textreel.train.loop import train
 from textreel.train.result import TrainResult
+from textreel.train.staged import StartedData
 
 Show = Callable[[str, int, int, str], None]
 DONE = "model.safetensors"
+FITTED_ON = 300
+"""Samples that the linear map of a branch is fitted on when its eyes are opened."""
 
 
 class StageError(RecipeError):
@@ -101,11 +113,13 @@ def run_senses(
     if stage and stage not in names:
         raise StageError(f"there is no stage {stage!r}", hint=f"one of {', '.join(names)}")
     _check_folder(recipe, out)
-    learner = build_senses(recipe)
+    _build_frames(recipe, out, show)
+    learner = build_senses(recipe, out)
     sources = Sources(
         recipe,
         learner.collator,
         features or out / "features",
+        run=out,
         revisions=encoder_revisions(learner.model.config),
     )
     results: dict[str, TrainResult] = {}
@@ -128,6 +142,18 @@ def run_senses(
     return results
 
 
+def _build_frames(recipe: SensesRecipe, out: Path, show: Show) -> None:
+    if recipe.frames is None:
+        return
+    build_frames(
+        recipe.frames,
+        out,
+        decoder=recipe.decoder,
+        seed=recipe.seed,
+        progress=lambda p: show(FRAMES_FOLDER, p.step, p.steps, f"loss {p.loss:.3f}"),
+    )
+
+
 def _save_means(out: Path, recipe: SensesRecipe, sources: Sources) -> None:
     """Write the means that a mean shift of sounds moves by; of the world's, for its own recipes."""
     bridge = recipe.bridges.get("sound")
@@ -138,7 +164,13 @@ def _save_means(out: Path, recipe: SensesRecipe, sources: Sources) -> None:
             f"{out} moves sounds by their means, which are known for the world only",
             hint="measure them (serve.bridging.save_sound_means), and call this again",
         )
-    sound, text = sound_means(sources.encoder("sound"), recipe.clips)
+    ear = sources.encoder("sound")
+    if not isinstance(ear, DualEncoder):
+        raise StageError(
+            f"{out}: {ear.name} has no sound tower whose means in the world could be measured",
+            hint="leave out bridges.sound, or use the tiny towers",
+        )
+    sound, text = sound_means(ear, recipe.clips)
     save_sound_means(out, sound=sound, text=text)
 
 
@@ -202,18 +234,13 @@ class _Stage:
             samples = made(world, queries=connector.config.queries)
             if self.stage.mixed and branch == "image":
                 samples = mixed_frames(samples, seed=self.recipe.seed)
-            data, spread = words_data(
-                samples,
-                self.sources.collator.tokenizer,
-                table.detach().float(),
-                noise=self.recipe.noise,
-                batch_size=self.stage.train.batch_size,
-                seed=self.recipe.seed,
-            )
+            data, spread = self._words(samples, table, self.stage.train.batch_size)
+            queries, frames = connector.config.queries, len(samples[0].features.values)
+            steps = queries if branch == "sound" else frames
             model.learn([branch])
             result = train(
                 BranchToWords(connector, spread=spread),
-                data,
+                StartedData(data, partial(self._start, connector, steps, samples, table)),
                 self._config(),
                 self.folder / branch,
                 progress=self._told,
@@ -221,6 +248,39 @@ class _Stage:
             )
         assert result is not None
         return result
+
+    def _words(
+        self, samples: Sequence[WordsSample], table: torch.Tensor, batch_size: int
+    ) -> tuple[Bucketed[WordsSample, WordsBatch], float]:
+        return words_data(
+            samples,
+            self.sources.collator.tokenizer,
+            table.detach().float(),
+            noise=self.recipe.noise,
+            batch_size=batch_size,
+            seed=self.recipe.seed,
+        )
+
+    def _start(
+        self,
+        connector: QFormerConnector,
+        steps: int,
+        samples: Sequence[WordsSample],
+        table: torch.Tensor,
+    ) -> None:
+        """Open a branch's eyes before the first step, where the stage wants it."""
+        if not self.stage.eyes:
+            return
+        some = samples[:FITTED_ON]
+        open_eyes(
+            connector,
+            torch.cat([sample.features.values.float() for sample in samples]),
+            times_s=usual_times(samples, steps),
+            noise=self.recipe.noise,
+            generator=torch.Generator().manual_seed(self.recipe.seed),
+        )
+        batch = self._words(some, table, len(some))[0].batch(0)
+        fit_last_map(connector, batch.track, batch.words)
 
     def _config(self) -> TrainConfig:
         config = self.stage.train
@@ -246,9 +306,14 @@ def _branches(trains: Sequence[str]) -> list[Branch]:
     return found
 
 
-def build_senses(recipe: SensesRecipe) -> SensesLearner:
-    """Build a recipe's model around a freshly loaded decoder, with its collator."""
-    config = senses_config(recipe)
+def build_senses(recipe: SensesRecipe, run: Path | None = None) -> SensesLearner:
+    """Build a recipe's model around a freshly loaded decoder, with its collator.
+
+    Args:
+        recipe: which.
+        run: its folder, where a frame encoder is that it has built.
+    """
+    config = senses_config(recipe, run)
     generator = torch.Generator().manual_seed(recipe.seed)
     model = VideoLlama(load_decoder(recipe.decoder), config, generator=generator)
 
@@ -266,9 +331,9 @@ def build_senses(recipe: SensesRecipe) -> SensesLearner:
     return SensesLearner(model, collator)
 
 
-def senses_config(recipe: SensesRecipe) -> VideoLlamaConfig:
-    """Return the config of a recipe's model, its encoders' files looked at."""
-    image = _encoder_source(recipe.image_encoder)
+def senses_config(recipe: SensesRecipe, run: Path | None = None) -> VideoLlamaConfig:
+    """Return the config of a recipe's model, its encoders' files looked at; see `build_senses`."""
+    image = _encoder_source(recipe.image_encoder, run)
     shared = recipe.sound_encoder == recipe.image_encoder
     return VideoLlamaConfig(
         decoder=recipe.decoder,
@@ -276,7 +341,7 @@ def senses_config(recipe: SensesRecipe) -> VideoLlamaConfig:
         image=recipe.image,
         sound=recipe.sound,
         image_encoder=image,
-        sound_encoder=image if shared else _encoder_source(recipe.sound_encoder),
+        sound_encoder=image if shared else _encoder_source(recipe.sound_encoder, run),
         lora=recipe.lora,
     )
 
@@ -286,14 +351,14 @@ def encoder_revisions(config: VideoLlamaConfig) -> dict[str, str]:
     return {"image": config.image_encoder.revision, "sound": config.sound_encoder.revision}
 
 
-def _encoder_source(choice: EncoderChoice | None) -> EncoderSource:
+def _encoder_source(choice: EncoderChoice | None, run: Path | None) -> EncoderSource:
     if choice is None:
         return EncoderSource()
     if choice.weights:
         name = choice.name.partition("#")[0]
         files = published_files(list(choice.weights), name=name)
         return EncoderSource(name=choice.name, revision=files.revision, weights=choice.weights)
-    files = find_encoder(locate(choice.name))
+    files = find_encoder(locate(choice.name, base=run))
     return EncoderSource(name=files.name, revision=files.revision, weights=(choice.name,))
 
 

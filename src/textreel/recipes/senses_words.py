@@ -102,6 +102,19 @@ def sound_samples(data: WorldData, *, queries: int) -> list[WordsSample]:
     return samples
 
 
+def usual_times(samples: Sequence[WordsSample], steps: int) -> Tensor:
+    """Return when each of `steps` steps is on average, in seconds; float32 (steps,).
+
+    Steps that no sample has come one second after the other behind the last one known.
+    """
+    times_s = [sample.features.times_s.float() for sample in samples]
+    known = [[float(own[step]) for own in times_s if len(own) > step] for step in range(steps)]
+    found: list[float] = []
+    for own in known:
+        found.append(sum(own) / len(own) if own else found[-1] + 1.0)
+    return torch.tensor(found)
+
+
 def words_data(
     samples: Sequence[WordsSample],
     tokenizer: Tokenizer,
@@ -149,6 +162,7 @@ def blurred_track(track: Track, noise: float, generator: torch.Generator) -> Tra
         return track
     drawn = torch.randn(track.features.shape, generator=generator)
     noisy = normalize(track.features + noise * drawn, dim=-1)
+    noisy = noisy * track.features.ne(0).any(-1, keepdim=True)  # padding stays padding
     if track.mask is not None:
         noisy = noisy * track.mask[..., None, None]
     return replace(track, features=noisy)

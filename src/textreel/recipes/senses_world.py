@@ -10,7 +10,7 @@ are of the training part. A sound is told (or shown) for each of the clips that 
 into, where it can be heard for at least `HEARD_S` of it; a scene without sounds has no sound track.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -27,8 +27,11 @@ from textreel.features.store import FeatureStore
 from textreel.media.sound_clips import SoundClipSpec, clip_bounds
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
+from textreel.models.frame_encoder import FrameEncoder
+from textreel.models.open_encoder import Encoder
 from textreel.recipes.alignment import TaskMix, draw_prompts
 from textreel.recipes.clips import world_pictures
+from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_recipe import DataSource, SensesRecipe
 from textreel.synth.world.captions import SOUND_WORDS
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
@@ -143,15 +146,18 @@ def world_scenes(recipe: SensesRecipe, source: DataSource) -> list[Scene]:
 
 
 def world_data(
-    recipe: SensesRecipe, source: DataSource, encoder: DualEncoder, store: Path
+    recipe: SensesRecipe, source: DataSource, encoders: Mapping[str, Encoder], store: Path
 ) -> WorldData:
     """Write or draw a source's videos, and encode what they show.
 
     Args:
         recipe: seed, and how sound is cut.
         source: how many, and what stands for the senses.
-        encoder: whose towers read it.
+        encoders: by `image` and `sound`; those of the senses that are shown.
         store: folder for the features; a killed job goes on.
+
+    Raises:
+        RecipeError: an encoder that cannot do what is wanted of it.
     """
     scenes, kinds = world_scenes(recipe, source), kinds_of(source)
     rng = Random(f"words-{recipe.seed}-{source.path}-{kinds}")
@@ -162,20 +168,35 @@ def world_data(
     image: dict[str, Features] = {}
     if source.shows == "clips":
         if source.sense != "sound":
-            drawn = world_pictures(scenes, encoder, store / "pictures", num_frames=frames)
+            eye = encoders["image"]
+            drawn = world_pictures(scenes, eye, store / "pictures", num_frames=frames)
             image = {video.id: f for video, f in zip(videos, drawn, strict=True)}
-        heard = {
-            scene.id: pictured_sounds(scene, recipe.clips, encoder)
-            for scene in scenes
-            if source.sense != "image"
-        }
+        heard = {}
+        if source.sense != "image":
+            ear = _two_sided(encoders["sound"])
+            heard = {scene.id: pictured_sounds(scene, recipe.clips, ear) for scene in scenes}
         pictured = tuple(_pictured(sounds, scenes, recipe))
         return WorldData(videos=tuple(videos), sounds=pictured, image=image, sound=heard)
     if source.sense != "sound":
-        image = encoded_texts(videos, encoder, store / "texts")
-    texts = encoded_texts(sounds, encoder, store / "sounds")
+        image = frame_texts_encoded(recipe, videos, encoders["image"], store / "texts")
+    texts = encoded_texts(sounds, encoders["sound"], store / "sounds") if sounds else {}
     heard = {id.removesuffix(SOUND_ID): f for id, f in texts.items()}
     return WorldData(videos=tuple(videos), sounds=tuple(sounds), image=image, sound=heard)
+
+
+def _two_sided(encoder: Encoder) -> DualEncoder:
+    """Return an encoder that sees pictures where its sound tower hears sounds.
+
+    Raises:
+        RecipeError: it does not.
+    """
+    if not isinstance(encoder, DualEncoder):
+        raise RecipeError(
+            f"pictures cannot stand for sounds to {encoder.name}, which does not see and hear in "
+            f"one space",
+            hint="use shows=text, or the tiny towers",
+        )
+    return encoder
 
 
 def _pictured(
@@ -219,11 +240,20 @@ def _sounding(
 
 
 def encoded_texts(
-    videos: Sequence[TextualVideo], encoder: DualEncoder, store: Path, *, mode: FuseMode = "caption"
+    videos: Sequence[TextualVideo], encoder: Encoder, store: Path, *, mode: FuseMode = "caption"
 ) -> dict[str, Features]:
-    """Encode textual videos into a store, and return their features by id; a killed job goes on."""
+    """Encode textual videos into a store, and return their features by id; a killed job goes on.
+
+    Raises:
+        RecipeError: the encoder reads no texts.
+    """
     if not videos:
         return {}
+    if isinstance(encoder, FrameEncoder):
+        raise RecipeError(
+            f"captions cannot stand for pictures to {encoder.name}, which reads no texts",
+            hint="use shows=clips, or a dual encoder",
+        )
     opened = FeatureStore.open_or_create(
         store,
         encoder=encoder.name,
@@ -234,6 +264,48 @@ def encoded_texts(
     fill_textual(opened, videos, encoder, mode=mode, window=ENCODE_WINDOW)
     ids = [video.id for video in videos]
     return dict(zip(ids, opened.read_many(ids), strict=True))
+
+
+def frame_texts_encoded(
+    recipe: SensesRecipe,
+    videos: Sequence[TextualVideo],
+    encoder: Encoder,
+    store: Path,
+    *,
+    mode: FuseMode = "caption",
+) -> dict[str, Features]:
+    """Encode what stands for frames as the recipe's picture branch reads it; errors as below.
+
+    A branch of one vector a step reads a fused vector (`mode`); one of P vectors the caption and up
+    to P - 1 objects before any fusion, (T, P, F), zeros where there are fewer.
+    """
+    vectors = 1 if recipe.image is None else recipe.image.vectors_per_step
+    if vectors == 1:
+        return encoded_texts(videos, encoder, store, mode=mode)
+    told = [[_parts(frame, vectors) for frame in video.frames] for video in videos]
+    spread = [
+        replace(video, frames=tuple(f for frame in frames for f in frame), times_s=())
+        for video, frames in zip(videos, told, strict=True)
+    ]
+    found = encoded_texts(spread, encoder, store)
+    image = {}
+    for video, frames in zip(videos, told, strict=True):
+        features = found[video.id]
+        values = torch.zeros(len(frames), vectors, features.values.shape[-1], dtype=torch.half)
+        start = 0
+        for number, frame in enumerate(frames):
+            values[number, : len(frame)] = features.values[start : start + len(frame), 0]
+            start += len(frame)
+        times_s = video.times_s or range(len(frames))
+        at = torch.tensor(list(times_s), dtype=torch.float64)
+        image[video.id] = replace(features, values=values, times_s=at)
+    return image
+
+
+def _parts(frame: TextualFrame, most: int) -> list[TextualFrame]:
+    """Return a frame's caption and its first objects, a frame each."""
+    texts = [frame.caption, *(text or name for name, text in frame.objects)]
+    return [TextualFrame(caption=text) for text in texts[:most]]
 
 
 def world_items(source: DataSource, data: WorldData, *, seed: int) -> list[SensesItem]:

@@ -126,7 +126,7 @@ def caption(reader: TrackReader, video: Video, *, style: CaptionStyle) -> list[C
     """
     seen = reader.look(video)
     whole = features_of(seen)
-    shown = _parts(whole) if style.each_frame else [whole]
+    shown = each_frame(whole) if style.each_frame else [whole]
     prompt = write_caption_prompt(reader, style, id=seen.source)
     record = reader.collator.encode(prompt)
     sampling = make_sampling(reader, style, prompt)
@@ -149,7 +149,7 @@ def caption(reader: TrackReader, video: Video, *, style: CaptionStyle) -> list[C
                     style=style.name,
                     start_s=float(features.times_s[0]),
                     end_s=float(features.times_s[-1]),
-                    text=_cut(reader.tokenizer.decode(ids, skip_special_tokens=True), style),
+                    text=cut_text(reader.tokenizer.decode(ids, skip_special_tokens=True), style),
                     bridge=bridge,
                 )
             )
@@ -205,13 +205,15 @@ def inner_ids(tokenizer: tokenizers.Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(_BEFORE + text, add_special_tokens=False).ids[len(before) :])
 
 
-def _parts(whole: Features) -> Sequence[Features]:
+def each_frame(whole: Features) -> Sequence[Features]:
+    """Return the features of every frame alone."""
     return [
         replace(whole, values=whole.values[i : i + 1], times_s=whole.times_s[i : i + 1])
         for i in range(len(whole.values))
     ]
 
 
-def _cut(text: str, style: CaptionStyle) -> str:
+def cut_text(text: str, style: CaptionStyle) -> str:
+    """Return a caption up to where its style cuts it."""
     text = text.strip()
     return text.split(style.cut_after)[0].strip() if style.cut_after else text

@@ -7,7 +7,7 @@ from random import Random
 
 from textreel.data.textual_video import TextualQuestion
 from textreel.synth.world.questions import QUESTION_TYPES, ask_all
-from textreel.synth.world.scene import Part, Scene, draw_scenes
+from textreel.synth.world.scene import SCENE_SECONDS, Part, Scene, draw_scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ def draw_exam(
     num_scenes: int,
     per_kind: int,
     kinds: Sequence[str] = QUESTION_TYPES,
+    seconds: float = SCENE_SECONDS,
 ) -> Exam:
     """Draw an exam of at least `num_scenes` scenes and exactly `per_kind` questions a type.
 
@@ -53,6 +54,7 @@ def draw_exam(
         num_scenes: at least so many; more where a rare type needs them.
         per_kind: questions of each type.
         kinds: the types.
+        seconds: length of the scenes.
 
     Raises:
         ValueError: more scenes than questions.
@@ -65,7 +67,7 @@ def draw_exam(
     have: Counter[str] = Counter()
     scenes: list[Scene] = []
     questions: list[tuple[TextualQuestion, ...]] = []
-    for scene in draw_scenes(seed, part=part):
+    for scene in draw_scenes(seed, part=part, seconds=seconds):
         full = all(have[kind] >= per_kind for kind in kinds)
         if full and len(scenes) >= num_scenes:
             break
