@@ -12,28 +12,60 @@ the comparison says nothing about pages, and the study says so. Arms and what th
 
 from collections.abc import Callable
 
-from textreel.recipes.frame_recipe import NEW_TINY, WORLD_DATA, FrameRecipe, WorldSamples
+from textreel.recipes.frame_recipe import (
+    NEW_TINY,
+    WORLD_DATA,
+    EyesLessons,
+    FrameRecipe,
+    WorldSamples,
+)
 from textreel.recipes.topa import KNOWS
 from textreel.synth.pages.settings import PageSettings
 from textreel.train.config import TrainConfig
 
 PAGES = PageSettings(
-    width_px=96, height_px=96, font_px=14, margin_px=0, line_spacing=0.94, words=12
+    width_px=96,
+    height_px=96,
+    font_px=10,
+    margin_px=0,
+    line_spacing=0.93,
+    words=12,
+    reflow=False,
 )
-"""The world's page: as large as its pictures; a line is one row of patches, 16 px."""
+PAGE_FONT = "DejaVuSansMono.ttf"
+"""The world's page: as large as its pictures, in letters of 6 px; a line is one row of patches, 12
+px, and a patch is two letters wide."""
 NUM_FRAMES = 8
+EYES = EyesLessons(
+    stills=0.3,
+    rise=0.25,
+    train=TrainConfig(
+        steps=2200,
+        batch_size=32,
+        lr=4e-3,
+        warmup=20,
+        weight_decay=0.01,
+        betas=(0.9, 0.98),
+        optimizer="muon",
+        muon_lr=0.02,
+        checkpoint_every=200,
+        evaluate_every=400,
+        precision="bf16",
+        threads=1,
+    ),
+)
 BASE_TRAINING = TrainConfig(
-    steps=1600,
-    batch_size=48,
-    lr=2e-3,
+    steps=500,
+    batch_size=32,
+    lr=1e-3,
     warmup=20,
     weight_decay=0.01,
     betas=(0.9, 0.98),
     optimizer="muon",
-    muon_lr=0.01,
+    muon_lr=0.005,
     checkpoint_every=50,
-    evaluate_every=400,
-    precision="auto",
+    evaluate_every=100,
+    precision="bf16",
     threads=1,
 )
 ARM_TRAINING = TrainConfig(
@@ -59,10 +91,12 @@ def t2vid_tiny_base() -> FrameRecipe:
         name="t2vid_tiny_base",
         model=NEW_TINY,
         data=WORLD_DATA,
-        world=WorldSamples(stills=19_200, pages=57_600, checked_pages=128),
+        world=WorldSamples(stills=8_000, pages=8_000, checked_pages=128),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
+        page_font=PAGE_FONT,
+        eyes=EYES,
         knows=KNOWS,
         train=BASE_TRAINING,
     )
@@ -82,6 +116,7 @@ def t2vid_tiny_arm(base: str) -> FrameRecipe:
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
+        page_font=PAGE_FONT,
         knows=KNOWS,
         train=ARM_TRAINING,
     )
