@@ -115,6 +115,22 @@ def test_eyes_are_taught_once_and_the_same_when_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_few_lessons_teach_to_read_some_words(tmp_path: Path) -> None:
+    lessons = replace(LESSONS, stills=0.0, train=replace(EYES.train, steps=150, evaluate_every=0))
+    recipe = replace(RECIPE, eyes=lessons)
+    made = open_learner(recipe)
+    seen: list[float] = []
+    teach_eyes(
+        recipe,
+        made,
+        open_source(recipe, made),
+        tmp_path,
+        report=lambda progress: seen.extend(progress.evaluation.values()),
+    )
+    assert seen[0] < 0.05 and seen[-1] > 0.12
+
+
+@pytest.mark.slow
 def test_a_run_with_lessons_is_an_image_llm(tmp_path: Path) -> None:
     train = replace(RECIPE.train, steps=2, warmup=1, batch_size=2, precision="fp32")
     small = WorldSamples(stills=4, pages=4, checked_pages=2)

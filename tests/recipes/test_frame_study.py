@@ -13,6 +13,7 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.recipes import run_frame_study as running
 from textreel.recipes.frame_arms import (
     LOOKS,
+    TEMPORAL,
     FrameArm,
     FrameStudy,
     all_arms,
@@ -57,9 +58,9 @@ def test_arms_are_those_of_the_paper() -> None:
         "15%, one template, equal tokens",
     ]
     video, pages = (arms[name].recipe.world for name in ("video 15%", "15% + pages"))
-    assert video.clips * video.fraction == 300
-    assert (round(pages.clips * pages.fraction), pages.documents, pages.texts) == (200, 100, 0)
-    assert arms["15% + text"].recipe.world.texts == 100
+    assert video.clips * video.fraction == 180
+    assert (round(pages.clips * pages.fraction), pages.documents, pages.texts) == (120, 60, 0)
+    assert arms["15% + text"].recipe.world.texts == 60
     assert arms["15%, one template"].recipe.world.instructions == "one"
     steps = {name: arm.recipe.train.steps for name, arm in arms.items() if arm.recipe}
     assert len({s for name, s in steps.items() if "tokens" not in name}) == 1
@@ -108,6 +109,15 @@ def test_arms_are_compared_on_temporal_static_unseen_and_long_types() -> None:
     assert looked["unseen"] == ("true", ("final",)) and looked["long"][0] == "long"
     assert {*looked["temporal"][1], *looked["static"][1]} == {*looked["trained"][1]}
     assert "unseen" not in compared_types(())
+
+
+def test_a_look_asks_every_so_manyth_question_of_its_types(monkeypatch) -> None:
+    monkeypatch.setattr(running, "sit_exam", lambda _, items, videos: items)
+    examiner = FrameExaminer(toy(num_scenes=6, per_kind=3))
+    asked = examiner.ask(None, LOOKS[1])  # type: ignore[arg-type]
+    kinds = [item.question.kind for item in asked]  # type: ignore[attr-defined]
+    assert {kind: kinds.count(kind) for kind in kinds} == dict.fromkeys(TEMPORAL, 2)
+    assert len(examiner.ask(None, LOOKS[0])) == 3 * len(QUESTION_TYPES)  # type: ignore[arg-type]
 
 
 def found(value: float) -> dict:

@@ -50,6 +50,7 @@ class FrameLook:
         frames: how many.
         long: scenes eight times as long, with questions of their own.
         kinds: question types.
+        every: asked of every so many'th question of a type.
     """
 
     name: str
@@ -57,12 +58,13 @@ class FrameLook:
     frames: int = 8
     long: bool = False
     kinds: tuple[str, ...] = QUESTION_TYPES
+    every: int = 1
 
 
 LOOKS = (
     FrameLook(name="true"),
-    FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL),
-    FrameLook(name="reversed", order="reversed", kinds=TEMPORAL),
+    FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL, every=2),
+    FrameLook(name="reversed", order="reversed", kinds=TEMPORAL, every=2),
     FrameLook(name="long", frames=64, long=True, kinds=LONG_TYPES),
 )
 
@@ -106,7 +108,7 @@ class FrameStudy:
     seeds: tuple[int, ...] = (0, 1, 2)
     num_scenes: int = 200
     per_kind: int = 190
-    long_scenes: int = 100
+    long_scenes: int = 60
     long_s: float = 60.0
     exam_seed: int = 78
     checked_pages: int = 256

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -180,8 +180,11 @@ class FrameExaminer:
     def ask(self, session: Session, look: FrameLook) -> list[ChoiceRow]:
         """Ask a session everything of one look."""
         scenes, items = self.exam(look.long)
-        asked = [item for item in items if item.question.kind in look.kinds]
-        return sit_exam(session, asked, ShownScenes(scenes, look))
+        of_kinds = [
+            [item for item in items if item.question.kind == kind][:: look.every]
+            for kind in look.kinds
+        ]
+        return sit_exam(session, list(chain.from_iterable(of_kinds)), ShownScenes(scenes, look))
 
     def _exam(self, long: bool) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
         study = self._study

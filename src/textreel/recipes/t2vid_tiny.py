@@ -4,7 +4,8 @@
     textreel train t2vid_tiny --set base=runs/tiny-image-llm --out studies/t2vid
     textreel train t2vid_tiny --set base=... --set 'only=["15% + pages"]' --out studies/t2vid
 
-The base learns the world's stills and to read pages of at most 12 words; it never meets a video.
+The base's eyes have lessons of their own (`eyes_lessons`), then all of it learns the world's stills
+and to read pages of at most 12 words; it never meets a video.
 `page_words`, in its log and at its end, is the share of words read in their place: before it is .9
 the comparison says nothing about pages, and the study says so. Arms and what they are compared by:
 `frame_arms.py`. Results stand in docs/LOG.md.
@@ -55,21 +56,21 @@ EYES = EyesLessons(
     ),
 )
 BASE_TRAINING = TrainConfig(
-    steps=500,
-    batch_size=32,
-    lr=1e-3,
+    steps=750,
+    batch_size=16,
+    lr=1.5e-3,
     warmup=20,
     weight_decay=0.01,
     betas=(0.9, 0.98),
     optimizer="muon",
-    muon_lr=0.005,
+    muon_lr=0.008,
     checkpoint_every=50,
-    evaluate_every=100,
+    evaluate_every=250,
     precision="bf16",
     threads=1,
 )
 ARM_TRAINING = TrainConfig(
-    steps=150,
+    steps=80,
     batch_size=16,
     lr=5e-4,
     warmup=10,
@@ -78,7 +79,7 @@ ARM_TRAINING = TrainConfig(
     optimizer="muon",
     muon_lr=0.003,
     checkpoint_every=25,
-    precision="auto",
+    precision="bf16",
     threads=1,
 )
 HELD_OUT = ("final",)
@@ -91,7 +92,7 @@ def t2vid_tiny_base() -> FrameRecipe:
         name="t2vid_tiny_base",
         model=NEW_TINY,
         data=WORLD_DATA,
-        world=WorldSamples(stills=8_000, pages=8_000, checked_pages=128),
+        world=WorldSamples(stills=2_000, pages=10_000, checked_pages=128),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
@@ -112,7 +113,7 @@ def t2vid_tiny_arm(base: str) -> FrameRecipe:
         name="t2vid_tiny_arm",
         model=base,
         data=WORLD_DATA,
-        world=WorldSamples(clips=2000, held_out=HELD_OUT),
+        world=WorldSamples(clips=1200, held_out=HELD_OUT),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,

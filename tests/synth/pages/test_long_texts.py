@@ -66,7 +66,7 @@ def generated(script: str, rng: Random) -> str:
 @pytest.mark.parametrize("path", long_texts())
 def test_a_long_text_comes_back_whole_and_unclipped(path: Path) -> None:
     text = words_of(path)[:CHARACTERS]
-    assert len(text) > 2000
+    assert len(text) > 1000
     for settings in (
         PageSettings(missing="code"),
         PageSettings(missing="code", width_px=224, height_px=224, font_px=13, margin_px=2),
