@@ -160,3 +160,5 @@ def test_recipes_of_the_tiny_image_llm() -> None:
     assert isinstance(base, FrameRecipe) and base.template == arm.template == "image-tiny"
     assert arm.model == "here" and arm.world is not None and arm.world.held_out == ("final",)
     assert base.world is not None and base.world.checked_pages > 0
+    assert base.eyes is not None and arm.eyes is None
+    assert not base.tuning.vision and not arm.tuning.vision
