@@ -126,7 +126,7 @@ def teach_eyes(
 ) -> None:
     """Train the eyes of `made` by the recipe's lessons, in a run of their own; safe to kill.
 
-    Eyes that the recipe's tuning leaves as they are learn here too.
+    Eyes and connector stay as the lessons leave them, whatever the recipe's tuning says.
 
     Args:
         recipe: with lessons.
@@ -138,14 +138,12 @@ def teach_eyes(
     """
     assert recipe.eyes is not None
     eyes = Eyes(made.model.model)
-    still = [parameter for parameter in eyes.parameters() if not parameter.requires_grad]
     eyes.requires_grad_(True)
     data = EyesData(recipe.eyes, made, source, seed=recipe.seed)
     config = replace(recipe.eyes.train, seed=recipe.eyes.train.seed or recipe.seed)
     evaluate = words_seen_check(eyes, data)
     train(eyes, data, config, out / FOLDER, evaluate=evaluate, progress=report, inexact=inexact)
-    for parameter in still:
-        parameter.requires_grad_(False)
+    eyes.requires_grad_(False)
 
 
 def words_seen_check(eyes: Eyes, data: EyesData) -> Evaluate:
