@@ -1,21 +1,21 @@
-"""The golden pages of T2Vid's own renderer: where they are, and what is in them."""
+"""The golden pages of T2Vid's own renderer: where they are, and what is in them.
+
+A case is a file `t2vid-*.json`; which there are, and how many, is up to the folder (`cases.py`).
+Its font is found by its hash in the folder of fonts beside the goldens.
+"""
 
 import hashlib
-import json
-import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-SHARED = Path(os.environ.get("TEXTREEL_SHARED", Path(__file__).parents[2] / ".." / "shared"))
-GOLDENS = Path(os.environ.get("TEXTREEL_GOLDENS", SHARED / "goldens"))
-FONT = SHARED / "fonts" / "LiberationSans-Regular.ttf"
-VARIANTS = ("A", "B")
-FLAVOURS = ("preserve_line", "punkt")
+from tests.parity.cases import GOLDENS, SHARED, Case
+from textreel.synth.pages.fonts import FontFile, open_font
+
+PATTERN = "t2vid-*"
+FONT_FOLDERS = (SHARED / "fonts", GOLDENS.parent / "fonts", GOLDENS)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class GoldenPage:
 
 @dataclass(frozen=True)
 class GoldenText:
+    """One text in every flavour of the published tokenizer that the case has."""
+
     name: str
     text: str
     tokens: dict[str, list[str]]
@@ -37,52 +39,54 @@ class GoldenText:
     size24_lines: dict[str, list[list[str]]]
 
 
-def read_goldens(variant: str) -> dict[str, Any]:
-    """Return a golden file's JSON, or skip the test where it or its font is not there."""
-    path = GOLDENS / f"t2vid-{variant}.json"
-    if not path.is_file() or not FONT.is_file():
-        pytest.skip(f"no {path} or no {FONT} (set TEXTREEL_GOLDENS and TEXTREEL_SHARED)")
-    return _read(path)
+def golden_font(case: Case) -> FontFile:
+    """Return the font that a case was drawn with; a case without its font fails."""
+    sha256 = case.json["font"]["sha256"]
+    files = [path for folder in FONT_FOLDERS for path in sorted(folder.glob("*.ttf"))]
+    found = [font for font in map(open_font, files) if font.sha256 == sha256]
+    assert found, f"{case.path.name} was drawn with a font of sha256 {sha256}: not in {files}"
+    return found[0]
 
 
-@cache
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def golden_texts(variant: str) -> list[GoldenText]:
-    """Return the texts of a variant, the crafted ones too, those without words left out."""
-    values = read_goldens(variant)
+def golden_texts(case: Case) -> list[GoldenText]:
+    """Return the texts of a case, the crafted ones too."""
     whole = [
         GoldenText(
             name=text["name"],
             text=text["text"],
             tokens=text["tokens"],
-            pages={f: [_page(p) for p in text["tokenizers"][f]] for f in FLAVOURS},
-            size24_lines=text["size24_lines"],
+            pages={f: _pages(case, pages) for f, pages in text["tokenizers"].items()},
+            size24_lines=text.get("size24_lines", {}),
         )
-        for text in values["texts"]
+        for text in case.json["texts"]
     ]
     crafted = [
         GoldenText(
             name=f"crafted {number}",
             text=text["text"],
-            tokens={f: text[f]["tokens"] for f in FLAVOURS},
-            pages={f: [_page(p) for p in text[f]["segments"]] for f in FLAVOURS},
+            tokens={f: made["tokens"] for f, made in _flavours(text)},
+            pages={f: _pages(case, made["segments"]) for f, made in _flavours(text)},
             size24_lines={},
         )
-        for number, text in enumerate(values["edge_cases"])
+        for number, text in enumerate(case.json["edge_cases"])
     ]
     return whole + crafted
 
 
-def _page(values: dict[str, Any]) -> GoldenPage:
-    return GoldenPage(
-        lines=values["lines"],
-        tops=[(x, y) for x, y in values["draw_xy"]],
-        pixels_sha256=values.get("pixels_sha256"),
-        png=GOLDENS / values["png"] if "png" in values else None,
-    )
+def _flavours(text: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, made) for name, made in text.items() if isinstance(made, dict)]
+
+
+def _pages(case: Case, pages: list[dict[str, Any]]) -> list[GoldenPage]:
+    return [
+        GoldenPage(
+            lines=values["lines"],
+            tops=[(x, y) for x, y in values["draw_xy"]],
+            pixels_sha256=values.get("pixels_sha256"),
+            png=case.path.parent / values["png"] if "png" in values else None,
+        )
+        for values in pages
+    ]
 
 
 def rgb_sha256(page: np.ndarray) -> str:

@@ -13,11 +13,13 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.recipes import run_frame_study as running
 from textreel.recipes.frame_arms import (
     LOOKS,
+    TEMPORAL,
     FrameArm,
     FrameStudy,
     all_arms,
     chosen_arms,
     compare_arms,
+    compared_types,
     make_arm_row,
 )
 from textreel.recipes.frame_training import run_frame_recipe
@@ -53,15 +55,17 @@ def test_arms_are_those_of_the_paper() -> None:
         "15% + text",
         "15% + text, equal tokens",
         "15%, one template",
+        "15%, one template, equal tokens",
     ]
     video, pages = (arms[name].recipe.world for name in ("video 15%", "15% + pages"))
-    assert video.clips * video.fraction == 300
-    assert (round(pages.clips * pages.fraction), pages.documents, pages.texts) == (200, 100, 0)
-    assert arms["15% + text"].recipe.world.texts == 100
+    assert video.clips * video.fraction == 180
+    assert (round(pages.clips * pages.fraction), pages.documents, pages.texts) == (120, 60, 0)
+    assert arms["15% + text"].recipe.world.texts == 60
     assert arms["15%, one template"].recipe.world.instructions == "one"
     steps = {name: arm.recipe.train.steps for name, arm in arms.items() if arm.recipe}
     assert len({s for name, s in steps.items() if "tokens" not in name}) == 1
     assert steps["15% + pages, equal tokens"] < steps["15% + pages"]
+    assert steps["15%, one template, equal tokens"] > steps["15%, one template"]
     study = t2vid_tiny()
     many = {arm.name for arm in arms.values() if len(seeds_of(arm, study)) == 3}
     assert many == {"video 15%", "video 100%", "15% + pages", "15% + text"}
@@ -99,6 +103,23 @@ def test_frames_are_shown_in_the_order_of_the_look() -> None:
     assert len(long[id].frames) == 64
 
 
+def test_arms_are_compared_on_temporal_static_unseen_and_long_types() -> None:
+    looked = compared_types(("final",))
+    assert list(looked) == ["trained", "temporal", "static", "unseen", "long"]
+    assert looked["unseen"] == ("true", ("final",)) and looked["long"][0] == "long"
+    assert {*looked["temporal"][1], *looked["static"][1]} == {*looked["trained"][1]}
+    assert "unseen" not in compared_types(())
+
+
+def test_a_look_asks_every_so_manyth_question_of_its_types(monkeypatch) -> None:
+    monkeypatch.setattr(running, "sit_exam", lambda _, items, videos: items)
+    examiner = FrameExaminer(toy(num_scenes=6, per_kind=3))
+    asked = examiner.ask(None, LOOKS[1])  # type: ignore[arg-type]
+    kinds = [item.question.kind for item in asked]  # type: ignore[attr-defined]
+    assert {kind: kinds.count(kind) for kind in kinds} == dict.fromkeys(TEMPORAL, 2)
+    assert len(examiner.ask(None, LOOKS[0])) == 3 * len(QUESTION_TYPES)  # type: ignore[arg-type]
+
+
 def found(value: float) -> dict:
     looks = {
         look.name: {"stderr": 0.1, "by_type": dict.fromkeys(look.kinds, value)} for look in LOOKS
@@ -132,9 +153,9 @@ def rows(right: list[int]) -> list[ChoiceRow]:
 
 def test_as_good_as_is_the_lower_end_above_minus_two_points() -> None:
     same = rows([1, 0, 1, 1])
-    found = compare_arms(("a", same), ("b", same), look="true", kinds=["order"])
+    found = compare_arms(("a", same), ("b", same), about="trained", kinds=["order"])
     assert (found.value, found.low, found.as_good, found.detectable) == (0.0, 0.0, True, 0.0)
-    worse = compare_arms(("a", same), ("b", rows([1, 1, 1, 1])), look="true", kinds=["order"])
+    worse = compare_arms(("a", same), ("b", rows([1, 1, 1, 1])), about="trained", kinds=["order"])
     assert worse.value == -0.25 and not worse.as_good
     assert worse.detectable == pytest.approx(2.8 * worse.stderr)
 
@@ -144,7 +165,7 @@ def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> 
     base = t2vid_tiny_base()
     train = replace(base.train, steps=2, warmup=1, batch_size=2, precision="fp32")
     world = replace(base.world, stills=4, pages=4, checked_pages=2)
-    run_frame_recipe(replace(base, train=train, world=world), tmp_path / "base")
+    run_frame_recipe(replace(base, train=train, world=world, eyes=None), tmp_path / "base")
     names = ("zero-shot", "video 15%", "15% + pages", "15% + text")
     study = toy(tmp_path / "base", only=names, seeds=(0, 1))
     first = run_frame_study(replace(study, only=names[:2], seeds=(0,)), tmp_path / "study")
@@ -166,12 +187,12 @@ def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> 
         ("15% + pages", 2),
         ("15% + text", 2),
     ]
-    pairs = {(found.one, found.other, found.look) for found in report.differences}
+    pairs = {(found.one, found.other, found.about) for found in report.differences}
     assert ("15% + pages", "15% + text", "long") in pairs
     assert run_frame_study(study, tmp_path / "study") == report
     assert len(asked) == 5
     assert json.loads((tmp_path / "study" / "table.json").read_text())["questions"] == 8
     printed = describe_arms(report)
-    assert "15% + pages - video 15%, true: " in printed and "the base reads 0." in printed
+    assert "15% + pages - video 15%, trained: " in printed and "the base reads 0." in printed
     with pytest.raises(FingerprintError):
         run_frame_study(replace(study, per_kind=2), tmp_path / "study")

@@ -8,21 +8,20 @@ import torch
 
 from textreel.data.record import Record
 from textreel.models.image_mllm.loading import ImageLLM
-from textreel.recipes.frame_data import open_source
+from textreel.recipes.frame_data import open_drawer, open_source
 from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
 from textreel.recipes.frame_training import open_learner
 from textreel.recipes.frame_world import WorldRecords, world_records
 from textreel.recipes.page_reading import read_pages_check, words_in_place
-from textreel.recipes.t2vid_tiny import PAGES, t2vid_tiny_arm, t2vid_tiny_base
-from textreel.synth.pages.drawer import PageDrawer
+from textreel.recipes.t2vid_tiny import t2vid_tiny_arm, t2vid_tiny_base
 from textreel.synth.world.vocabulary import split, words
 from textreel.train.frame_records import FrameSource, draw_batch
 
-DRAWER = PageDrawer(settings=PAGES, search=False)
 WORLD = WorldSamples(
     stills=3, pages=30, clips=20, fraction=0.3, documents=4, texts=4, held_out=("final",)
 )
 RECIPE = replace(t2vid_tiny_base(), world=WORLD)
+DRAWER = open_drawer(RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +89,7 @@ def test_pages_to_read_are_single_and_documents_have_more_pages_than_clips_frame
         assert record.messages[1].parts[0].value == text
         assert 1 <= len(text.split()) <= 12
         assert len(DRAWER.typeset(text, id="").pages) == 1
+        assert all(len(line.split()) == 2 for line in text.split("\n")[:-1])
     counts = [
         len(DRAWER.typeset(record.messages[0].parts[0].value, id="").pages)
         for record in of_kind(records, "document")
@@ -131,7 +131,7 @@ def test_a_batch_of_every_kind_is_what_the_model_takes(
     image = made.model.family.image_token_id
     pages = len(DRAWER.typeset(chosen[3].messages[0].parts[0].value, id="").pages)
     counts = (batch.input_ids == image).sum(dim=1).tolist()
-    assert counts == [9, 9, 8 * 9, pages * 9, 0]
+    assert counts == [16, 16, 8 * 16, pages * 16, 0]
     loss = made.model.loss(batch)
     assert loss.isfinite()
     text = made.tokenizer.decode(batch.input_ids[1][batch.attention_mask[1]])
@@ -160,3 +160,5 @@ def test_recipes_of_the_tiny_image_llm() -> None:
     assert isinstance(base, FrameRecipe) and base.template == arm.template == "image-tiny"
     assert arm.model == "here" and arm.world is not None and arm.world.held_out == ("final",)
     assert base.world is not None and base.world.checked_pages > 0
+    assert base.eyes is not None and arm.eyes is None
+    assert not base.tuning.vision and not arm.tuning.vision

@@ -24,4 +24,4 @@ def run_frame_job(run_dir: Path, steps: int) -> None:
         precision="fp32",
     )
     samples = WorldSamples(stills=4, pages=8, clips=4, documents=2, texts=2)
-    run_frame_recipe(replace(base, world=samples, train=train), run_dir)
+    run_frame_recipe(replace(base, world=samples, train=train, eyes=None), run_dir)

@@ -177,7 +177,7 @@ def describe_arms(report: "FrameStudyReport") -> str:
         good = ", as good as" if found.as_good else ""
         least = "unknown" if found.detectable is None else f"{found.detectable:.3f}"
         lines.append(
-            f"{found.one} - {found.other}, {found.look}: {found.value:+.3f} "
+            f"{found.one} - {found.other}, {found.about}: {found.value:+.3f} "
             f"[{found.low:+.3f}, {found.high:+.3f}]{good}; could have seen {least}"
         )
     return "\n".join([*lines, *report.remarks])

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from textreel.evaluate.choices import paired_difference
 from textreel.evaluate.rows import ChoiceRow
 from textreel.recipes.frame_recipe import FrameRecipe, WorldSamples
-from textreel.recipes.frame_world import LENGTHS
+from textreel.recipes.frame_world import mean_tokens
 from textreel.recipes.recipe import RecipeError
 from textreel.synth.world.long_questions import LONG_TYPES
 from textreel.synth.world.questions import QUESTION_TYPES
@@ -50,6 +50,7 @@ class FrameLook:
         frames: how many.
         long: scenes eight times as long, with questions of their own.
         kinds: question types.
+        every: asked of every so many'th question of a type.
     """
 
     name: str
@@ -57,12 +58,13 @@ class FrameLook:
     frames: int = 8
     long: bool = False
     kinds: tuple[str, ...] = QUESTION_TYPES
+    every: int = 1
 
 
 LOOKS = (
     FrameLook(name="true"),
-    FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL),
-    FrameLook(name="reversed", order="reversed", kinds=TEMPORAL),
+    FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL, every=2),
+    FrameLook(name="reversed", order="reversed", kinds=TEMPORAL, every=2),
     FrameLook(name="long", frames=64, long=True, kinds=LONG_TYPES),
 )
 
@@ -106,7 +108,7 @@ class FrameStudy:
     seeds: tuple[int, ...] = (0, 1, 2)
     num_scenes: int = 200
     per_kind: int = 190
-    long_scenes: int = 100
+    long_scenes: int = 60
     long_s: float = 60.0
     exam_seed: int = 78
     checked_pages: int = 256
@@ -145,9 +147,8 @@ def all_arms(study: FrameStudy) -> list[FrameArm]:
     for name, samples in made.items():
         recipe = replace(study.recipe, world=samples)
         arms.append(FrameArm(name=name, recipe=recipe, all_seeds="+" in name))
-        if "+" in name:
-            equal = equal_tokens(recipe, samples, video)
-            arms.append(FrameArm(name=f"{name}, equal tokens", recipe=equal))
+        equal = equal_tokens(recipe, samples, video)
+        arms.append(FrameArm(name=f"{name}, equal tokens", recipe=equal))
     return arms
 
 
@@ -164,7 +165,7 @@ def _mean_tokens(world: WorldSamples) -> float:
         "document": world.documents,
         "text": world.texts,
     }
-    tokens = sum(LENGTHS[kind] * count for kind, count in counts.items())
+    tokens = sum(mean_tokens(world, kind) * count for kind, count in counts.items())
     return tokens / sum(counts.values())
 
 
@@ -185,12 +186,30 @@ COMPARED = (
     ("15% + pages", "video 15%"),
     ("15% + pages", "video 100%"),
     ("15% + pages", "15% + text"),
+    ("15% + text", "video 15%"),
     ("15% + pages, equal tokens", "video 15%"),
+    ("15% + text, equal tokens", "video 15%"),
+    ("15% + pages, equal tokens", "15% + text, equal tokens"),
     ("video 15%", "video 100%"),
     ("video 15%", "15%, one template"),
+    ("video 15%", "15%, one template, equal tokens"),
     ("video 15%", "zero-shot"),
     ("15% + pages", "zero-shot"),
 )
+
+
+def compared_types(held_out: Sequence[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return what arms are compared on: its name, to the look and its types that it is asked by."""
+    trained = tuple(kind for kind in QUESTION_TYPES if kind not in held_out)
+    static = tuple(kind for kind in trained if kind not in TEMPORAL)
+    every = {
+        "trained": ("true", trained),
+        "temporal": ("true", TEMPORAL),
+        "static": ("true", static),
+        "unseen": ("true", tuple(held_out)),
+        "long": ("long", LONG_TYPES),
+    }
+    return {about: (look, kinds) for about, (look, kinds) in every.items() if kinds}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,7 +249,8 @@ class ArmDifference:
     Attributes:
         one: minus
         other: the names.
-        look: `true` (types that training meets) or `long`.
+        about: `trained` (types that training meets), of them `temporal` and `static`, `unseen`, or
+            `long`.
         value: difference of macro accuracies.
         stderr: of it, clustered by video; None for a single video.
         low: end of its 95% interval; high: the other.
@@ -240,7 +260,7 @@ class ArmDifference:
 
     one: str
     other: str
-    look: str
+    about: str
     value: float
     stderr: float | None
     low: float
@@ -311,17 +331,17 @@ def compare_arms(
     one: tuple[str, Sequence[ChoiceRow]],
     other: tuple[str, Sequence[ChoiceRow]],
     *,
-    look: str,
+    about: str,
     kinds: Sequence[str],
 ) -> ArmDifference:
-    """Return the difference of two arms on the same questions, all seeds together."""
+    """Return the difference of two arms on the same questions of some types, all seeds together."""
     found = paired_difference(one[1], other[1], metric="macro", kinds=kinds)
     low, high = found.interval()
     stderr = None if math.isnan(found.stderr) else found.stderr
     return ArmDifference(
         one=one[0],
         other=other[0],
-        look=look,
+        about=about,
         value=found.value,
         stderr=stderr,
         low=low,

@@ -25,6 +25,7 @@ from textreel.recipes.frame_world import world_records
 from textreel.recipes.recipe import RecipeError
 from textreel.synth.pages.drawer import PageDrawer
 from textreel.synth.pages.errors import LayoutError, TextError
+from textreel.synth.pages.fonts import shipped_font
 from textreel.train.frame_records import FrameSource, describe_shown
 
 Show = Callable[[str, int, int, str], None]
@@ -37,7 +38,7 @@ BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
     """Return what makes batches of the recipe's records."""
     limits = [n for n in (recipe.max_tokens, made.model.limit) if n is not None]
-    drawer = PageDrawer(settings=recipe.pages, search=recipe.world is None)
+    drawer = open_drawer(recipe)
     return FrameSource(
         drawer=drawer,
         reader=made.reader,
@@ -52,6 +53,13 @@ def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
         media=Path(recipe.media),
         draw=world_records(recipe, drawer).draw if recipe.world is not None else None,
     )
+
+
+def open_drawer(recipe: FrameRecipe) -> PageDrawer:
+    """Return what draws the recipe's pages."""
+    if not recipe.page_font:
+        return PageDrawer(settings=recipe.pages, search=recipe.world is None)
+    return PageDrawer.of_fonts(recipe.pages, [shipped_font(recipe.page_font)], search=False)
 
 
 def open_records(
@@ -108,7 +116,8 @@ def open_records(
 def _job(recipe: FrameRecipe) -> str:
     """Name everything that lengths follow from, beside the records."""
     pictures = [recipe.num_frames, recipe.tiles, recipe.frame_tokens]
-    return fingerprint([recipe.model, recipe.media, recipe.pages.to_json(), pictures])
+    pages = [recipe.pages.to_json(), recipe.page_font]
+    return fingerprint([recipe.model, recipe.media, pages, pictures])
 
 
 class _Measure:

@@ -64,6 +64,25 @@ class WorldSamples:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EyesLessons:
+    """What eyes learn alone, from stills and pages of the world: `recipes/eyes_lessons`.
+
+    Attributes:
+        stills: share of stills; the others are pages.
+        rise: share of the steps in which pages grow from 1 word to 12.
+        train: how long and how fast.
+    """
+
+    stills: float
+    rise: float
+    train: TrainConfig
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stills <= 1 or not 0 <= self.rise <= 1:
+            raise RecipeError(f"eyes: stills={self.stills} and rise={self.rise} must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FrameRecipe:
     """A fine-tuning of an image-LLM.
 
@@ -78,6 +97,9 @@ class FrameRecipe:
         tiles: also cut pictures into tiles; off, as published (`do_image_splitting=False`).
         frame_tokens: most tokens of a picture, for families that keep its size; None: the default.
         pages: how long texts become pages.
+        page_font: file name of a font that Matplotlib ships; empty: the default font, and others of
+            the machine for what it lacks.
+        eyes: lessons for untrained eyes before the rest learns; None: none.
         max_tokens: longest record, exact to the token; None: what the model reads.
         max_bad: records that may be left out, for length or faults, a number or a share of them.
         loss: of `answers`, or of `all text`.
@@ -98,6 +120,8 @@ class FrameRecipe:
     tiles: bool = False
     frame_tokens: int | None = None
     pages: PageSettings = field(default_factory=PageSettings)
+    page_font: str = ""
+    eyes: EyesLessons | None = None
     max_tokens: int | None = None
     max_bad: int | str | None = "1%"
     loss: Loss = "answers"
@@ -121,6 +145,12 @@ class FrameRecipe:
             )
         if self.loss not in get_args(Loss):
             raise RecipeError(f"loss={self.loss!r} is none of {', '.join(get_args(Loss))}")
+        if self.eyes is not None and self.model != NEW_TINY:
+            raise RecipeError(
+                f"eyes: lessons are for the untrained eyes of model={NEW_TINY!r}, not for those of "
+                f"{self.model!r}",
+                hint="set eyes=null",
+            )
         if self.tuning.lora is not None and not self.tuning.vision:
             raise RecipeError(
                 "tuning.vision=false has no effect with tuning.lora: LoRA leaves the eyes as they "

@@ -7,6 +7,7 @@ The run's folder is an image-LLM of Hugging Face like the one it began with, LoR
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from textreel.models.image_mllm.pictures import PictureSettings
 from textreel.models.image_mllm.tiny import new_tiny_image_llm
 from textreel.models.image_mllm.tuning import merge_lora, tune
 from textreel.models.tokenizer import load_tokenizer
+from textreel.recipes.eyes_lessons import teach_eyes
 from textreel.recipes.frame_data import open_records, open_source
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
 from textreel.recipes.page_reading import read_pages_check
@@ -76,19 +78,21 @@ def run_frame_recipe(
         records, lengths, source, batch_size=recipe.train.batch_size, seed=recipe.seed
     )
 
-    def report(progress: Progress) -> None:
+    def report(what: str, progress: Progress) -> None:
         note = f"loss {progress.loss:.3f}" if progress.step else ""
         found = ", ".join(f"{name} {value:.3f}" for name, value in progress.evaluation.items())
-        show("train", progress.step, progress.steps, "; ".join(filter(None, (note, found))))
+        show(what, progress.step, progress.steps, "; ".join(filter(None, (note, found))))
 
     stored = made.model.model.dtype
+    if recipe.eyes is not None:
+        teach_eyes(recipe, made, source, out, report=partial(report, "eyes"), inexact=inexact)
     result = train(
         made.model,
         data,
         recipe.schedule,
         out,
         evaluate=_evaluate(recipe, made, source),
-        progress=report,
+        progress=partial(report, "train"),
         inexact=inexact,
     )
     save_frame_run(out, made, recipe, dtype=stored)

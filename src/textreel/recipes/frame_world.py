@@ -1,7 +1,7 @@
 """The world as records for an image-LLM, drawn when a batch wants them.
 
     still      one moment: what is there, and questions about colours, shapes, places, numbers
-    page       at most 12 words on one page, to be read out
+    page       at most 12 words on one page, two in a line, to be read out
     clip       eight frames of a scene, and questions of every type but those held out
     document   the captions of eight moments on pages, more of them than a clip has frames, and
                questions about what they tell
@@ -41,11 +41,12 @@ them."""
 MOMENTS = 8
 MOST_QUESTIONS = 4
 CHOICES_SHARE = 0.5
-PAGE_COUNTS = (1, 1, 1, 2, 2, 3, 4, 6, PAGE_WORDS)
-"""Words of pages in training, as likely as they stand here: single words are learned first."""
-LENGTHS = {"still": 110, "clip": 200, "document": 280, "text": 270}
-"""About how many tokens a record of each kind has."""
-PAGE_TOKENS = 22
+LINE_WORDS = 2
+PAGE_COUNTS = tuple(range(1, PAGE_WORDS + 1))
+"""Words of pages in training, as likely as they stand here."""
+LENGTHS = {"still": 107, "clip": 222, "told": 170, "document": 288, "text": 202}
+"""About how many tokens a record of each kind has; `told`: a clip asked by one template only."""
+PAGE_TOKENS = 31
 """Of a page without words; then one each."""
 _WORDS = tuple(word for word in words() if word.isalpha())
 _SOURCE, _LICENCE = "textreel world", "Apache-2.0"
@@ -95,7 +96,9 @@ class WorldRecords(Sequence[Record]):
     def lengths(self) -> list[int]:
         """Return about how many tokens each has: enough to sort them into batches."""
         return [
-            PAGE_TOKENS + self._page_count(number) if kind == "page" else LENGTHS[kind]
+            PAGE_TOKENS + self._page_count(number)
+            if kind == "page"
+            else mean_tokens(self.world, kind)
             for kind, number in self._places
         ]
 
@@ -111,14 +114,9 @@ class WorldRecords(Sequence[Record]):
         return Random(f"frames-{self.seed}-{kind}-{number}")
 
     def _scene(self, kind: str, number: int) -> Scene:
-        """Draw the scene of a record; a still is a scene in which nothing happens."""
+        """Draw the scene of a record."""
         rng = self._rng(f"{kind}-scene", number)
-        while (scene := draw_scene(rng)).part != "training":
-            pass
-        if kind != "still":
-            return scene
-        looks = tuple(k for k in scene.at(rng.uniform(0, scene.duration_s)) if k.visible)
-        return Scene(scene.background, looks, (), (), SCENE_SECONDS)
+        return still_scene(rng) if kind == "still" else training_scene(rng)
 
     def _still(self, number: int) -> Record:
         rng, scene = self._rng("still", number), self._scene("still", number)
@@ -157,7 +155,28 @@ class WorldRecords(Sequence[Record]):
         times_s = [(i + 0.5) * scene.duration_s / MOMENTS for i in range(MOMENTS)]
         captions = [frame_caption(scene.background, scene.at(time_s), rng) for time_s in times_s]
         kinds = [kind for kind in QUESTION_TYPES if kind not in self.world.held_out]
-        return " . ".join(captions), _turns(ask_all(scene, rng, kinds), rng) or _telling(scene)
+        return in_lines(" . ".join(captions)), _turns(ask_all(scene, rng, kinds), rng) or _telling(
+            scene
+        )
+
+
+def training_scene(rng: Random) -> Scene:
+    """Draw a scene of the training part."""
+    while (scene := draw_scene(rng)).part != "training":
+        pass
+    return scene
+
+
+def still_scene(rng: Random) -> Scene:
+    """Draw a moment of a scene of the training part, as a scene in which nothing happens."""
+    scene = training_scene(rng)
+    looks = tuple(k for k in scene.at(rng.uniform(0, scene.duration_s)) if k.visible)
+    return Scene(scene.background, looks, (), (), SCENE_SECONDS)
+
+
+def mean_tokens(world: WorldSamples, kind: str) -> int:
+    """Return about how many tokens a recipe's records of one kind have, but for pages to read."""
+    return LENGTHS["told" if kind == "clip" and world.instructions == "one" else kind]
 
 
 def draw_moments(scene: Scene, count: int) -> NDArray[np.uint8]:
@@ -178,9 +197,16 @@ def page_text(rng: Random, drawer: PageDrawer, *, count: int) -> str:
         every = every[start : start + count]
     else:
         every = [rng.choice(_WORDS) for _ in range(count)]
-    while len(drawer.typeset(" ".join(every), id="page").pages) > 1:
+    while len(drawer.typeset(text := in_lines(" ".join(every)), id="page").pages) > 1:
         every = every[:-1]
-    return " ".join(every)
+    return text
+
+
+def in_lines(text: str) -> str:
+    """Write a text with `LINE_WORDS` words in a line, as the world's pages are set."""
+    words = text.split()
+    lines = (words[i : i + LINE_WORDS] for i in range(0, len(words), LINE_WORDS))
+    return "\n".join(map(" ".join, lines))
 
 
 def world_records(recipe: FrameRecipe, drawer: PageDrawer) -> WorldRecords:

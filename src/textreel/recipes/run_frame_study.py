@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,6 +38,7 @@ from textreel.recipes.frame_arms import (
     FrameStudyReport,
     chosen_arms,
     compare_arms,
+    compared_types,
     make_arm_row,
 )
 from textreel.recipes.frame_data import open_source
@@ -48,8 +49,7 @@ from textreel.recipes.run_study import folder_name
 from textreel.recipes.t2vid_tiny import t2vid_tiny_arm
 from textreel.serve.session import Session, load
 from textreel.synth.world.exam import draw_exam
-from textreel.synth.world.long_questions import LONG_TYPES, ask_long
-from textreel.synth.world.questions import QUESTION_TYPES
+from textreel.synth.world.long_questions import ask_long
 from textreel.synth.world.scene import Scene, draw_scenes
 
 Show = Callable[[str, int, int, str], None]
@@ -180,8 +180,11 @@ class FrameExaminer:
     def ask(self, session: Session, look: FrameLook) -> list[ChoiceRow]:
         """Ask a session everything of one look."""
         scenes, items = self.exam(look.long)
-        asked = [item for item in items if item.question.kind in look.kinds]
-        return sit_exam(session, asked, ShownScenes(scenes, look))
+        of_kinds = [
+            [item for item in items if item.question.kind == kind][:: look.every]
+            for kind in look.kinds
+        ]
+        return sit_exam(session, list(chain.from_iterable(of_kinds)), ShownScenes(scenes, look))
 
     def _exam(self, long: bool) -> tuple[tuple[Scene, ...], tuple[ExamItem, ...]]:
         study = self._study
@@ -259,16 +262,15 @@ def _differences(
     study: FrameStudy, there: Mapping[str, tuple[int, ...]], out: Path
 ) -> Iterator[ArmDifference]:
     assert study.recipe.world is not None
-    trained = [kind for kind in QUESTION_TYPES if kind not in study.recipe.world.held_out]
     for one, other in COMPARED:
         seeds = [s for s in there[one] if s in there[other] or (other == "zero-shot")]
         if not seeds or not there[other]:
             continue
-        for look, kinds in (("true", trained), ("long", list(LONG_TYPES))):
+        for about, (look, kinds) in compared_types(study.recipe.world.held_out).items():
             yield compare_arms(
                 (one, _answers(out, one, seeds, look, there)),
                 (other, _answers(out, other, seeds, look, there)),
-                look=look,
+                about=about,
                 kinds=kinds,
             )
 

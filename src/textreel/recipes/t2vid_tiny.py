@@ -4,7 +4,11 @@
     textreel train t2vid_tiny --set base=runs/tiny-image-llm --out studies/t2vid
     textreel train t2vid_tiny --set base=... --set 'only=["15% + pages"]' --out studies/t2vid
 
-The base learns the world's stills and to read pages of at most 12 words; it never meets a video.
+The base's eyes have lessons of their own (`eyes_lessons`); then they stay as they are, and the rest
+learns the world's stills and to read pages of at most 12 words. It never meets a video. The arms
+leave the eyes alone too, as the paper's Mini-InternVL did: when they learned on, they forgot how to
+read (docs/LOG.md).
+
 `page_words`, in its log and at its end, is the share of words read in their place: before it is .9
 the comparison says nothing about pages, and the study says so. Arms and what they are compared by:
 `frame_arms.py`. Results stand in docs/LOG.md.
@@ -12,19 +16,52 @@ the comparison says nothing about pages, and the study says so. Arms and what th
 
 from collections.abc import Callable
 
-from textreel.recipes.frame_recipe import NEW_TINY, WORLD_DATA, FrameRecipe, WorldSamples
+from textreel.models.image_mllm.tuning import Tuning
+from textreel.recipes.frame_recipe import (
+    NEW_TINY,
+    WORLD_DATA,
+    EyesLessons,
+    FrameRecipe,
+    WorldSamples,
+)
 from textreel.recipes.topa import KNOWS
 from textreel.synth.pages.settings import PageSettings
 from textreel.train.config import TrainConfig
 
 PAGES = PageSettings(
-    width_px=96, height_px=96, font_px=14, margin_px=0, line_spacing=0.94, words=12
+    width_px=96,
+    height_px=96,
+    font_px=10,
+    margin_px=0,
+    line_spacing=0.93,
+    words=12,
+    reflow=False,
 )
-"""The world's page: as large as its pictures; a line is one row of patches, 16 px."""
+PAGE_FONT = "DejaVuSansMono.ttf"
+"""The world's page: as large as its pictures, in letters of 6 px; a line is one row of patches, 12
+px, and a patch is two letters wide."""
 NUM_FRAMES = 8
+EYES = EyesLessons(
+    stills=0.3,
+    rise=0.25,
+    train=TrainConfig(
+        steps=2200,
+        batch_size=32,
+        lr=4e-3,
+        warmup=20,
+        weight_decay=0.01,
+        betas=(0.9, 0.98),
+        optimizer="muon",
+        muon_lr=0.02,
+        checkpoint_every=200,
+        evaluate_every=400,
+        precision="bf16",
+        threads=1,
+    ),
+)
 BASE_TRAINING = TrainConfig(
-    steps=1600,
-    batch_size=48,
+    steps=1000,
+    batch_size=16,
     lr=2e-3,
     warmup=20,
     weight_decay=0.01,
@@ -32,12 +69,12 @@ BASE_TRAINING = TrainConfig(
     optimizer="muon",
     muon_lr=0.01,
     checkpoint_every=50,
-    evaluate_every=400,
-    precision="auto",
+    evaluate_every=250,
+    precision="bf16",
     threads=1,
 )
 ARM_TRAINING = TrainConfig(
-    steps=150,
+    steps=80,
     batch_size=16,
     lr=5e-4,
     warmup=10,
@@ -46,7 +83,7 @@ ARM_TRAINING = TrainConfig(
     optimizer="muon",
     muon_lr=0.003,
     checkpoint_every=25,
-    precision="auto",
+    precision="bf16",
     threads=1,
 )
 HELD_OUT = ("final",)
@@ -59,10 +96,13 @@ def t2vid_tiny_base() -> FrameRecipe:
         name="t2vid_tiny_base",
         model=NEW_TINY,
         data=WORLD_DATA,
-        world=WorldSamples(stills=19_200, pages=57_600, checked_pages=128),
+        world=WorldSamples(stills=2_400, pages=13_600, checked_pages=128),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
+        page_font=PAGE_FONT,
+        eyes=EYES,
+        tuning=Tuning(vision=False),
         knows=KNOWS,
         train=BASE_TRAINING,
     )
@@ -78,10 +118,12 @@ def t2vid_tiny_arm(base: str) -> FrameRecipe:
         name="t2vid_tiny_arm",
         model=base,
         data=WORLD_DATA,
-        world=WorldSamples(clips=2000, held_out=HELD_OUT),
+        world=WorldSamples(clips=1200, held_out=HELD_OUT),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
+        page_font=PAGE_FONT,
+        tuning=Tuning(vision=False),
         knows=KNOWS,
         train=ARM_TRAINING,
     )

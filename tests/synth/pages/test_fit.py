@@ -49,6 +49,7 @@ TEXTS = {
     "hebrew": (HEBREW * 3 + "\n") * 4,
     "mixed": (PROSE + GREEK + CYRILLIC) * 4 + ARABIC,
     "no spaces": "x" * 1500 + "é" * 300,
+    "one word of 5,000 letters": "word" * 1250,
     "only marks": "a\u0301\u0323" * 900,
     "invisible": ("so\u00adft joi\u200dner \ufeffmark\ufe0f " * 60),
 }

@@ -5,7 +5,13 @@ import pytest
 from tests.synth.pages.font_files import make_font
 from textreel.synth.pages import fonts
 from textreel.synth.pages.errors import FontError, MissingGlyphsError
-from textreel.synth.pages.fonts import default_font, font_by_hash, machine_fonts, open_font
+from textreel.synth.pages.fonts import (
+    default_font,
+    font_by_hash,
+    machine_fonts,
+    open_font,
+    shipped_font,
+)
 from textreel.synth.pages.glyphs import GlyphBook, codes_of
 
 
@@ -44,7 +50,13 @@ def test_what_is_no_font_is_refused(tmp_path: Path) -> None:
 def test_without_matplotlib_the_way_out_is_named(monkeypatch) -> None:
     monkeypatch.setattr(fonts, "find_spec", lambda name: None)
     with pytest.raises(FontError, match=r"there is no DejaVuSans.ttf: it comes with matplotlib"):
-        default_font.__wrapped__()
+        shipped_font.__wrapped__("DejaVuSans.ttf")
+
+
+def test_fonts_that_come_with_matplotlib_are_found_by_name() -> None:
+    assert shipped_font("DejaVuSans.ttf") == default_font() != shipped_font("DejaVuSansMono.ttf")
+    with pytest.raises(FontError, match="matplotlib ships no font file 'None'"):
+        shipped_font("None")
 
 
 def test_fonts_of_the_machine_are_plain_ones_first(tmp_path: Path) -> None:

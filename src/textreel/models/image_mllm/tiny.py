@@ -1,10 +1,11 @@
 """The world's tiny image-LLM: Idefics3's classes around the tiny decoder, 2 million parameters.
 
-    96 px picture -> 6 x 6 patches -> 3 layers of 96 -> shuffled 2 x 2 -> 9 vectors -> decoder
+    96 px picture -> 8 x 8 patches -> 3 layers of 96 -> shuffled 2 x 2 -> 16 vectors -> decoder
 
-One vector stands for one cell of the world's 3 x 3 grid, and one row of patches for one line of a
-page of the world. The decoder's weights are those it is given; the eyes are random. Prompts are
-written as the decoder learned them; it has three more words, which stand around and for pictures.
+One row of patches stands for one line of a page of the world, and a patch for two of its letters.
+The decoder's weights are those it is given; the eyes are random, but for where some heads look at
+first (`tiny_eyes`). Prompts are written as the decoder learned them; it has three more words, which
+stand around and for pictures.
 """
 
 from pathlib import Path
@@ -25,13 +26,14 @@ from textreel.models.image_mllm.frame_lm import FrameLM
 from textreel.models.image_mllm.idefics import FAKE, GLOBAL
 from textreel.models.image_mllm.loading import ImageLLM
 from textreel.models.image_mllm.pictures import PictureReader, PictureSettings
+from textreel.models.image_mllm.tiny_eyes import look_beside
 
-SIDE_PX, PATCH_PX, SCALE = 96, 16, 2
+SIDE_PX, PATCH_PX, SCALE = 96, 12, 2
 VISION = {
     "hidden_size": 96,
     "intermediate_size": 192,
     "num_hidden_layers": 3,
-    "num_attention_heads": 3,
+    "num_attention_heads": 6,
     "image_size": SIDE_PX,
     "patch_size": PATCH_PX,
     "initializer_range": 0.04,
@@ -70,6 +72,7 @@ def new_tiny_image_llm(decoder: PreTrainedModel, tokenizer: PreTrainedTokenizerF
         tie_word_embeddings=True,
     )
     model = Idefics3ForConditionalGeneration(config)
+    look_beside(model.model.vision_model)
     nn.init.normal_(model.model.connector.modality_projection.proj.weight, 0.0, CONNECTOR_STD)
     _take_over(decoder, model)
     model.generation_config.eos_token_id = tokenizer.eos_token_id

@@ -86,22 +86,36 @@ def _read_font(path: Path, digest: str) -> FontFile:
     return FontFile(path=path, sha256=digest, characters=characters, has_kerning="kern" in names)
 
 
-@cache
 def default_font() -> FontFile:
     """Return DejaVu Sans, as Matplotlib installs it.
 
     Raises:
         FontError: Matplotlib is not installed.
     """
+    return shipped_font(DEFAULT_NAME)
+
+
+@cache
+def shipped_font(name: str) -> FontFile:
+    """Return a font by its file's name, one of those that Matplotlib installs.
+
+    Raises:
+        FontError: Matplotlib is not installed, or has no such file.
+    """
     spec = find_spec("matplotlib")
     places = list(spec.submodule_search_locations or ()) if spec else []
     for place in places:
-        path = Path(place) / "mpl-data" / "fonts" / "ttf" / DEFAULT_NAME
+        path = Path(place) / "mpl-data" / "fonts" / "ttf" / name
         if path.is_file():
             return open_font(path)
+    if not places:
+        raise FontError(
+            f"there is no {name}: it comes with matplotlib, which is not installed here",
+            hint="pip install matplotlib, or name a font file",
+        )
     raise FontError(
-        f"there is no {DEFAULT_NAME}: it comes with matplotlib, which is not installed here",
-        hint="pip install matplotlib, or name a font file",
+        f"matplotlib ships no font file {name!r}",
+        hint=f"{DEFAULT_NAME} and DejaVuSansMono.ttf are there",
     )
 
 
