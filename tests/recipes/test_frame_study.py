@@ -41,8 +41,10 @@ def toy(base: Path | str = "base", **changes: object) -> FrameStudy:
     train = replace(study.recipe.train, steps=2, warmup=1, batch_size=2, precision="fp32")
     world = replace(study.recipe.world, clips=20)
     recipe = replace(study.recipe, train=train, world=world, model=str(base))
-    small = {"num_scenes": 2, "per_kind": 1, "long_scenes": 1, "long_s": 12.0, "checked_pages": 2}
-    return replace(study, base=str(base), recipe=recipe, **(small | changes))  # type: ignore[arg-type]
+    small = {"num_scenes": 2, "per_kind": 1, "checked_pages": 2}
+    long = {"long_scenes": 4, "long_s": 12.0, "exam_seed": 0}  # with questions of all long types
+    changes = small | long | changes
+    return replace(study, base=str(base), recipe=recipe, **changes)  # type: ignore[arg-type]
 
 
 def test_arms_are_those_of_the_paper() -> None:

@@ -84,7 +84,9 @@ def test_generated_texts_of_six_scripts_come_back_whole_and_unclipped(
     text = generated(script, Random(script))
     fonts = (default_font(),)
     if script == "Chinese":  # a font of boxes: no machine must have one, and boxes show clipping
-        fonts = (open_font(make_font(tmp_path / "Box.ttf", "".join(sorted({*text} - {"\n"})))),)
+        fonts = (
+            open_font(make_font(tmp_path / "Box.ttf", "".join(sorted({*text, " "} - {"\n"})))),
+        )
     document = typeset(text, PageSettings(), fonts=fonts, search=False)
     assert len(document.pages) > 20
     assert joined(document) == text
