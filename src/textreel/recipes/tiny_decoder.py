@@ -210,8 +210,8 @@ LESSONS = (
     Lesson(5600 / STEPS, plain_changes=0.03, changes=0.06, moments=0.03, orders=0.25, packed=0.5),
     Lesson(1.0, plain_changes=0.02, changes=0.05, moments=0.12, orders=0.2, packed=0.5),
 )
-"""Questions about order, asked before `between`, taught nothing: of the two events the right one was
-no oftener chosen than the other. They stay as they were run; docs/LOG.md has the figures.
+"""Questions about order that are asked before `between` taught nothing: of the two events the right
+one was chosen as often as the other. They stay as they were run; docs/LOG.md has the figures.
 """
 
 DECODER_TRAINING = TrainConfig(
