@@ -318,6 +318,7 @@ def test_a_line_changed_under_an_open_journal_is_noticed(filled: Path) -> None:
             journal["k9"]
 
 
+@pytest.mark.slow
 def test_no_finished_unit_is_lost_or_doubled_by_kills_at_random_moments(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("kill_journal.py")), str(path), "12", "1"],

@@ -160,6 +160,7 @@ def test_silence_and_notes_are_told_as_of_the_whole(folder, monkeypatch) -> None
             assert ours.notes == theirs.notes and ours.clip.sound is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES[1:], ids=lambda rule: type(rule).__name__)
 def test_a_worker_hands_on_the_same_pieces(folder, monkeypatch, rule) -> None:
     path, cutting = traps.long_sound(folder), Cutting(mode="mono", rate_hz=16_000, rule=rule)

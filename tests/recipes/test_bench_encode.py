@@ -23,6 +23,7 @@ FILES = FilesCase(files=3, video=VIDEO, num_frames=2, clip=CLIP, tower_frames=3)
 READS = ReadsCase(tracks=20, reads=30, num_frames=3, feature_dim=8)
 
 
+@pytest.mark.slow
 def test_both_ways_of_reading_give_equal_values() -> None:
     report = run_bench_encode(files=FILES, reads=READS, rounds=1)
     pipeline, precision, case = report.cases

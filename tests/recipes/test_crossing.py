@@ -252,6 +252,7 @@ def test_videos_with_more_frames_than_are_read_train_on_those_that_are(tmp_path)
         assert video.times_s == tuple(read.times_s.tolist())
 
 
+@pytest.mark.slow
 def test_written_data_and_data_of_the_grammar_end_with_the_same_weights(
     trained, file, tmp_path
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_run_answers_by_the_sense_of_its_encoder(home, runs, encoder, modality
     assert told.features.modality == "text" and told.features.encoder == seen.features.encoder
 
 
+@pytest.mark.slow
 def test_a_run_that_hears_gets_what_a_store_gets(home, runs) -> None:
     session = load(runs["imagebind-audio"])
     tower = ImageBindTower(session.reader.encoder)

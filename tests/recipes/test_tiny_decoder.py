@@ -88,6 +88,7 @@ def test_every_embedded_model_is_built_by_one_thread_in_a_named_arithmetic(tmp_p
     assert shipped_recipe(tmp_path).train.attention == "eager"
 
 
+@pytest.mark.slow
 def test_two_steps_and_a_decoder_that_loads(tmp_path: Path) -> None:
     decoder = build_decoder(tmp_path / "work", config=TINY, seed=2)
     again = build_decoder(tmp_path / "work", config=TINY, seed=2)  # reads the finished run

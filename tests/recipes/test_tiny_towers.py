@@ -95,6 +95,7 @@ def test_a_sound_window_is_two_seconds_of_the_towers_rate() -> None:
     assert log_mel(wave, mel_spec()).shape[1] == TinyTowersConfig().num_mel_bins
 
 
+@pytest.mark.slow
 def test_training_changes_every_tower_and_repeats_bit_by_bit(
     trained: TinyTowers, work: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_second_call_trains_nothing_and_ends_the_same(toy_run: Path) -> None:
     assert {phase for phase, *_ in told[4:]} <= {"align"}
 
 
+@pytest.mark.slow
 def test_another_folder_ends_with_the_same_weights(toy_run: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int, str]] = []
     result = run_recipe(toy_recipe(), tmp_path / "run", show=lambda *step: told.append(step))

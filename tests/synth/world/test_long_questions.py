@@ -73,7 +73,7 @@ def test_what_is_never_seen_or_never_changes_has_no_question() -> None:
     assert not any(ask_long(facts, Random(seed)) for seed in range(20))
 
 
-@pytest.mark.parametrize("seconds", [60.0, 180.0])
+@pytest.mark.parametrize("seconds", [60.0, pytest.param(180.0, marks=pytest.mark.slow)])
 def test_no_number_and_no_difference_can_be_guessed(seconds: float) -> None:
     rng = Random(3)
     drawn = (draw_scene(rng, seconds=seconds) for _ in range(250))

@@ -49,6 +49,7 @@ def test_the_part_of_a_scene_never_changes() -> None:
     assert silent.id != busy_scene().id
 
 
+@pytest.mark.slow
 def test_parts_have_their_shares_and_nothing_in_common() -> None:
     rng = Random(5)
     parts = Counter(draw_scene(rng).part for _ in range(4800))
@@ -109,6 +110,7 @@ def test_every_event_changes_what_is_seen_near_a_whole_second(drawn: list[Scene]
     assert min(kinds.values()) > 0.1 * sum(kinds.values())
 
 
+@pytest.mark.slow
 def test_a_third_of_the_sounds_comes_from_off_screen() -> None:
     rng = Random(3)
     scenes = [draw_scene(rng) for _ in range(1500)]

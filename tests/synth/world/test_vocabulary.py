@@ -40,6 +40,7 @@ def test_every_word_of_captions_and_sounds_is_known(scenes: list[Scene]) -> None
     assert unknown(texts) == set()
 
 
+@pytest.mark.slow
 def test_every_word_of_questions_is_known(scenes: list[Scene]) -> None:
     rng = Random(0)
     asked = [q for s in scenes for q in ask_all(s, rng, QUESTION_TYPES + SOUND_TYPES)]
