@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 SOURCES = ["--source", "longalpaca=papers.json", "--source", "video-chatgpt=videos.json"]
 
 
+@pytest.mark.slow
 def test_a_mix_is_made_drawn_and_exported(folder: Path, capsys) -> None:
     ratio = ["--ratio", "longalpaca=1", "--ratio", "video-chatgpt=2", "--total", "9"]
     assert run(["data", "mix", *SOURCES, *ratio, "--out", "mix"]) == 0

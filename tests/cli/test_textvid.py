@@ -52,6 +52,7 @@ def told(capsys) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_synthesis_by_an_endpoint(server, topics: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("MY_KEY", "sk-secret")
     out = tmp_path / "out"

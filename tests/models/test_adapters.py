@@ -136,6 +136,7 @@ def test_the_published_start() -> None:
     assert torch.equal(adapter.video_bias, torch.full((2, 4), -3.5))
 
 
+@pytest.mark.slow
 def test_lora_starts_as_the_plain_decoder_and_in_float32() -> None:
     decoder = make_decoder().to(torch.bfloat16)
     add_lora(decoder, LoraSettings(rank=2), generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,9 @@
+import pytest
+
 from textreel.recipes.bench_pages import make_prose, make_unique, run_bench_pages
 
 
+@pytest.mark.slow
 def test_sides_draw_the_same_pages() -> None:
     report = run_bench_pages(num_words=230, rounds=1)
     assert [case.name for case in report.cases] == [

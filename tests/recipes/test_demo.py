@@ -157,6 +157,7 @@ def test_the_report_stands_alone(result: DemoResult) -> None:
     assert "A frozen language model, aligned on 6 textual videos and no picture" in page
 
 
+@pytest.mark.slow
 def test_a_second_call_goes_on_and_agrees(result: DemoResult, monkeypatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in result.videos.glob("*.mp4")}
     log = (result.run / "log.jsonl").read_bytes()

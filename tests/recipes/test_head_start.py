@@ -52,6 +52,7 @@ def test_columns_hold_the_words_of_their_objects_lines(recipe) -> None:
         torch.testing.assert_close(words, table[ids.input_ids].sum(0))
 
 
+@pytest.mark.slow
 def test_step_0_is_measured_before_the_head_start_and_a_repeat_is_the_same(
     recipe, tmp_path: Path
 ) -> None:

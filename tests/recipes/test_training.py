@@ -37,6 +37,7 @@ def test_the_run_holds_the_recipe_that_repeats_it(toy_run: Path) -> None:
     assert find_recipe(str(toy_run / "recipe.json")) == toy_recipe()
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_ends_the_same(toy_run: Path) -> None:
     log = (toy_run / "log.jsonl").read_bytes()
     told: list[tuple[str, int, int, str]] = []
