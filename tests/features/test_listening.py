@@ -44,14 +44,6 @@ from textreel.serve.senses_looking import Senses, look_and_listen
 ONE = SamplingSpec(num_frames=1)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def towers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SoundTower]:
     folder = tmp_path_factory.mktemp("weights")

@@ -37,14 +37,6 @@ SETTINGS = EncodeSettings(spec=SPEC, workers=1, max_bad=None)
 Read = Callable[[Path], Decoded]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
     return load_encoder(save_clip(tmp_path_factory.mktemp("clip")))

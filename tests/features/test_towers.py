@@ -43,14 +43,6 @@ from textreel.models.sound_text import SoundTextEncoder, load_sound_text_encoder
 SPEC = SamplingSpec(num_frames=2)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
