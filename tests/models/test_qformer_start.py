@@ -115,5 +115,9 @@ def test_more_steps_than_a_head_is_wide_have_signs_too() -> None:
 def test_shapes_without_room_are_refused() -> None:
     with pytest.raises(ModelConfigError, match="6 queries cannot look at 4 steps, as many at each"):
         opened(times_s=torch.arange(4.0))
+    for positions in ("table", "interpolated"):
+        short = replace(SHAPE, positions=positions, max_steps=2)
+        with pytest.raises(ModelConfigError, match="3 steps to look at, but positions for 2"):
+            opened(short)
     with pytest.raises(ModelConfigError, match="has no room for 3 steps and 2 columns"):
         opened(replace(SHAPE, width=8))

@@ -9,6 +9,7 @@ import torch
 
 from textreel.models.image_mllm.eyes import NONE, Eyes
 from textreel.models.image_mllm.loading import ImageLLM
+from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes import eyes_lessons
 from textreel.recipes.eyes_lessons import (
     BLANK_WEIGHT,
@@ -147,4 +148,6 @@ def test_lessons_that_mean_nothing() -> None:
     with pytest.raises(RecipeError, match=r"eyes: stills=1.5 and rise=0.25 must lie in \[0, 1\]"):
         EyesLessons(stills=1.5, rise=0.25, train=TRAIN)
     with pytest.raises(RecipeError, match="eyes: lessons are for the untrained eyes of model="):
-        replace(t2vid_tiny_arm("there"), eyes=LESSONS)
+        replace(t2vid_tiny_arm("there"), tuning=Tuning(vision=False), eyes=LESSONS)
+    with pytest.raises(RecipeError, match=r"so tuning\.vision=true has no effect"):
+        replace(RECIPE, tuning=Tuning())

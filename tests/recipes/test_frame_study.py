@@ -111,6 +111,7 @@ def test_arms_are_compared_on_temporal_static_unseen_and_long_types() -> None:
     assert looked["unseen"] == ("true", ("final",)) and looked["long"][0] == "long"
     assert {*looked["temporal"][1], *looked["static"][1]} == {*looked["trained"][1]}
     assert "unseen" not in compared_types(())
+    assert compared_types(("order",))["temporal"][1] == ("direction", "event")
 
 
 def test_a_look_asks_every_so_manyth_question_of_its_types(monkeypatch) -> None:

@@ -16,12 +16,19 @@ from textreel.models.encoder_errors import EncoderError
 from textreel.models.errors import CheckpointError
 from textreel.models.open_encoder import open_encoder
 from textreel.models.tiny_frames import is_tiny_frames, new_tiny_frames, save_tiny_frames
+from textreel.recipes import senses_frames
 from textreel.recipes.recipe import RecipeError
-from textreel.recipes.senses_frames import still_lines, still_samples
+from textreel.recipes.senses_arms import arms
+from textreel.recipes.senses_frames import build_frames, still_lines, still_samples
 from textreel.recipes.senses_recipe import FRAMES_FOLDER
 from textreel.recipes.senses_training import run_senses
 from textreel.recipes.senses_world import _two_sided, encoded_texts
-from textreel.recipes.video_llama import tiny_data, video_llama_tiny
+from textreel.recipes.video_llama import (
+    tiny_data,
+    video_llama_tiny,
+    video_llama_tiny_textonly,
+    with_own_frames,
+)
 from textreel.serve.session import load
 from textreel.synth.world.scene import Look
 from textreel.synth.world.stills import Moment
@@ -80,6 +87,28 @@ def test_a_recipe_with_one_names_it_and_the_other_way_round() -> None:
         replace(RECIPE, frames=None)
     with pytest.raises(RecipeError, match="this one has 'embedded:tiny/towers'"):
         replace(RECIPE, image_encoder=RECIPE.sound_encoder)
+    with pytest.raises(RecipeError, match=r"noise=0\.1 is for unit vectors, and the encoder"):
+        replace(RECIPE, noise=0.1)
+
+
+def test_its_training_takes_the_seed_and_allows_other_last_bits(
+    tmp_path: Path, monkeypatch
+) -> None:
+    told = {}
+    monkeypatch.setattr(senses_frames, "train", lambda *a, **named: told.update(named, config=a[2]))
+    assert RECIPE.frames is not None
+    few = replace(RECIPE.frames, stills=4)
+    for inexact in (False, True):
+        build_frames(few, tmp_path / "run", decoder=RECIPE.decoder, seed=5, inexact=inexact)
+        assert told["inexact"] is inexact and told["config"].seed == 5
+        shutil.rmtree(tmp_path / "run")
+
+
+def test_the_arm_of_a_study_is_a_variant_of_its_recipe() -> None:
+    text = replace(video_llama_tiny_textonly(), seed=7, remembers=True)
+    (arm,) = arms(text, only=("own frames",))
+    assert arm.recipe.seed == 7 and arm.recipe.remembers
+    assert with_own_frames(video_llama_tiny_textonly()) == RECIPE
 
 
 @pytest.mark.slow

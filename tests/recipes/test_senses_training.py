@@ -213,6 +213,8 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
         replace(recipe.stages["vl1"], mixed=True)
     with pytest.raises(RecipeError, match="eyes has no effect on a stage of captions"):
         replace(recipe.stages["vl1"], eyes=True)
+    with pytest.raises(RecipeError, match="mixed has no effect on a stage that does not train the"):
+        replace(recipe.stages["al1"], task="words", trains=("sound",), mixed=True)
     with pytest.raises(RecipeError, match="there is no corpus 'laion' to train on"):
         DataSource(corpus="laion", path="x")
     with pytest.raises(RecipeError, match="of the world it is how many videos to write"):

@@ -12,6 +12,7 @@ import torch
 from textreel.cli.train import describe_senses
 from textreel.data.journal import read_journal
 from textreel.data.senses_collate import padded_track
+from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.branch_words import BranchToWords
@@ -107,6 +108,11 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
     assert seen.sound == {} and {f.modality for f in seen.image.values()} == {"image"}
 
 
+def test_a_sampling_rule_is_for_stored_features() -> None:
+    with pytest.raises(RecipeError, match="sampling has no effect on a source of world: it is for"):
+        DataSource(corpus="world", path="2", sampling=SamplingSpec(num_frames=4))
+
+
 def test_captions_may_stand_beside_their_objects_before_fusion(encoder, tmp_path: Path) -> None:
     assert RECIPE.image is not None
     shape = replace(RECIPE.image, vectors_per_step=3, fewer=True)
@@ -127,6 +133,9 @@ def test_captions_may_stand_beside_their_objects_before_fusion(encoder, tmp_path
     torch.testing.assert_close(found.values[0, 1 : 1 + len(lines)], wanted, atol=2e-3, rtol=0)
     track = blurred_track(padded_track([found]), 0.01, torch.Generator().manual_seed(0))
     assert track.features.ne(0).any(-1).sum(-1)[0].tolist() == counts
+    full = replace(RECIPE, image=replace(shape, fewer=False))
+    with pytest.raises(RecipeError, match=r"up to 2 objects beside it, and image\.fewer"):
+        world_data(full, source, of(encoder), tmp_path / "full")
 
 
 def test_a_head_start_says_objects_in_columns_and_sounds_in_order(

@@ -100,11 +100,15 @@ def open_eyes(
 def _columns(cfg: QFormerConnectorConfig, steps: int) -> int:
     """Return how many queries look at each step; errors as `open_eyes`."""
     columns, rest = divmod(cfg.queries, steps)
-    if rest or (cfg.positions == "table" and steps > cfg.max_steps):
+    if rest or not columns:
         raise ModelConfigError(
-            f"{cfg.queries} queries cannot look at {steps} steps, as many at each, with positions "
-            f"for {cfg.max_steps}",
+            f"{cfg.queries} queries cannot look at {steps} steps, as many at each",
             hint="make the queries a multiple of the steps",
+        )
+    if cfg.positions in ("table", "interpolated") and steps > cfg.max_steps:
+        raise ModelConfigError(
+            f"{steps} steps to look at, but positions for {cfg.max_steps}",
+            hint="raise max_steps, or make the positions from seconds: positions='time'",
         )
     if cfg.width <= 2 * steps + columns or cfg.feature_dim <= steps:
         raise ModelConfigError(

@@ -37,7 +37,7 @@ class TinyFrames(nn.Module):
         queries: P, vectors of a frame.
         width: of a vector.
         words: width of what the linear map writes in training.
-        generator: draws the Q-Former's start values; None leaves them unset, to be read.
+        generator: draws the Q-Former's start values.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TinyFrames(nn.Module):
         queries: int,
         width: int,
         words: int,
-        generator: torch.Generator | None,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.towers = towers
@@ -105,7 +105,7 @@ def new_tiny_frames(
 
 
 def save_tiny_frames(model: TinyFrames, folder: Path, *, towers: Path) -> None:
-    """Write a frame encoder; the configuration last.
+    """Write a frame encoder.
 
     Args:
         model: trained.

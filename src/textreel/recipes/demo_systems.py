@@ -25,7 +25,8 @@ ROW_OF_BRIDGE = {
 }
 MEMORY_TEMPERATURES = (0.01, 0.03)
 CENTRED_TEMPERATURE = 0.1
-"""Of the memory about the means; chosen on validation scenes of the tiny world, docs/LOG.md."""
+"""Of the memory about the means: best on validation scenes over the towers' own gap. Over the wide
+gap, `topa_tiny_gap` takes .07; docs/LOG.md has both."""
 NOTES = {
     "chance": "guessing",
     "blind": "a model trained without video tokens, for a quarter of the steps",

@@ -12,6 +12,7 @@ docs/LOG.md has what was learned without these lessons.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -67,12 +68,12 @@ class EyesData:
     ) -> EyesBatch:
         """Lay out pictures, uint8 (3, H, W), and the words of their vectors."""
         pictures = [self._made.reader.read([picture]) for picture, _ in drawn]
-        (count,) = {pictures[0].num_tokens}
+        (count,) = {shown.num_tokens for shown in pictures}
         words = torch.full((len(drawn), count, MOST_WORDS), NONE)
         words[:, :, 0] = self._blank
         weights = torch.full((len(drawn), count), BLANK_WEIGHT)
         for row, (_, vectors) in enumerate(drawn):
-            for place, said in enumerate(vectors[:count]):
+            for place, said in enumerate(vectors):
                 ids = self._made.tokenizer(" ".join(said), add_special_tokens=False)["input_ids"]
                 words[row, place, : len(ids)] = torch.tensor(ids)
                 weights[row, place] = 1.0
@@ -126,7 +127,7 @@ def teach_eyes(
 ) -> None:
     """Train the eyes of `made` by the recipe's lessons, in a run of their own; safe to kill.
 
-    Eyes and connector stay as the lessons leave them, whatever the recipe's tuning says.
+    Eyes and connector stay as the lessons leave them.
 
     Args:
         recipe: with lessons.
@@ -150,9 +151,13 @@ def words_seen_check(eyes: Eyes, data: EyesData) -> Evaluate:
     """Return what measures how many words of `CHECKED` pages their vectors say first."""
     names = [f"checked-eyes-{i}" for i in range(CHECKED)]
     rngs = [Random(name) for name in names]
-    batch = data.collate([data.draw_page(r, r.randint(3, PAGE_WORDS)) for r in rngs], names)
+
+    @cache
+    def pages() -> EyesBatch:
+        return data.collate([data.draw_page(r, r.randint(3, PAGE_WORDS)) for r in rngs], names)
 
     def evaluate() -> dict[str, float]:
+        batch = pages()  # drawn when they are first asked about: a finished run asks no more
         right = eyes.logits(batch.pixels).argmax(-1) == batch.words[..., 0]
         return {"words_seen": right[batch.weights == 1].float().mean().item()}
 

@@ -204,7 +204,7 @@ def compared_types(held_out: Sequence[str]) -> dict[str, tuple[str, tuple[str, .
     static = tuple(kind for kind in trained if kind not in TEMPORAL)
     every = {
         "trained": ("true", trained),
-        "temporal": ("true", TEMPORAL),
+        "temporal": ("true", tuple(kind for kind in trained if kind in TEMPORAL)),
         "static": ("true", static),
         "unseen": ("true", tuple(held_out)),
         "long": ("long", LONG_TYPES),

@@ -99,7 +99,8 @@ class FrameRecipe:
         pages: how long texts become pages.
         page_font: file name of a font that Matplotlib ships; empty: the default font, and others of
             the machine for what it lacks.
-        eyes: lessons for untrained eyes before the rest learns; None: none.
+        eyes: lessons for untrained eyes and their connector, which stay as these leave them while
+            the rest learns; None: none.
         max_tokens: longest record, exact to the token; None: what the model reads.
         max_bad: records that may be left out, for length or faults, a number or a share of them.
         loss: of `answers`, or of `all text`.
@@ -145,6 +146,12 @@ class FrameRecipe:
             )
         if self.loss not in get_args(Loss):
             raise RecipeError(f"loss={self.loss!r} is none of {', '.join(get_args(Loss))}")
+        if self.eyes is not None and self.tuning.vision and self.tuning.lora is None:
+            raise RecipeError(
+                "eyes: what the lessons have taught stays as it is, so tuning.vision=true has no "
+                "effect",
+                hint="set tuning.vision=false, or eyes=null",
+            )
         if self.eyes is not None and self.model != NEW_TINY:
             raise RecipeError(
                 f"eyes: lessons are for the untrained eyes of model={NEW_TINY!r}, not for those of "

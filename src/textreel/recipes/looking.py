@@ -35,7 +35,7 @@ from textreel.recipes.demo_media import (
 from textreel.recipes.prepare import Learner, centred
 from textreel.recipes.recipe import WORLD_SECONDS, AlignRecipe
 from textreel.recipes.study import Look, Study
-from textreel.serve.bridging import memory_bridge
+from textreel.serve.bridging import memory_bridge, statistics_of
 from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.long_questions import LONG_TYPES, ask_long
 from textreel.synth.world.questions import QUESTION_TYPES
@@ -138,13 +138,12 @@ class Examiner:
     def _bridge(self, recipe: AlignRecipe, look: Look) -> nn.Module:
         if look.bridge == "own":
             memory = recipe_memory(recipe, self.encoder)
-            means = self.encoder.statistics if recipe.memory_centred else None
-            picture = means.image_mean if means else None
-            return (
-                memory_bridge(memory, bridge_of(recipe), picture_mean=picture)
-                if memory
-                else Identity()
-            )
+            if memory is None:
+                return Identity()
+            mean = None
+            if recipe.memory_centred:
+                mean = statistics_of(self.encoder, recipe.name).image_mean
+            return memory_bridge(memory, bridge_of(recipe), picture_mean=mean)
         if look.bridge == "memory":
             rows = self.memory(look.memory_videos, look.make_up).float()
             rows = self.wide().texts(rows) if recipe.wide_gap else normalize(rows, dim=-1)

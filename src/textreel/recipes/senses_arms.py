@@ -17,7 +17,7 @@ from typing import Any
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_exam import SensesLook
 from textreel.recipes.senses_recipe import SensesRecipe
-from textreel.recipes.video_llama import CLIPS, tiny_data, video_llama_tiny
+from textreel.recipes.video_llama import CLIPS, tiny_data, with_own_frames
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
 
 
@@ -116,7 +116,7 @@ def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
     every = [
         Arm(name="text only", recipe=text, looks=TEXT_LOOKS),
         Arm(name="clips", recipe=clips, looks=(BOTH, *SOUND_LOOKS[1:])),
-        Arm(name="own frames", recipe=video_llama_tiny(), looks=(BOTH, EYE, EAR)),
+        Arm(name="own frames", recipe=with_own_frames(text), looks=(BOTH, EYE, EAR)),
         Arm(name="no positions", recipe=placed(positions="none"), looks=MORE_FRAMES[:1]),
         Arm(
             name="index", recipe=placed(positions="table", max_steps=max(COUNTS)), looks=MORE_FRAMES

@@ -9,6 +9,7 @@ to write captions (BLIP-2, arXiv:2301.12597); in the world this is enough.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textreel.data.files import atomic_directory
 from textreel.models.batch import Features
 from textreel.models.branch_words import BranchToWords
 from textreel.models.decoder import load_decoder, locate
@@ -47,6 +49,7 @@ def build_frames(
     decoder: str,
     seed: int,
     progress: Callable[[Progress], None] | None = None,
+    inexact: bool = False,
 ) -> None:
     """Train a frame encoder into `out/frames`; a finished one is kept, a killed one goes on.
 
@@ -56,6 +59,7 @@ def build_frames(
         decoder: whose words it learns to say.
         seed: of weights and stills.
         progress: called after every step.
+        inexact: see `train.loop`.
     """
     folder, towers = out / FRAMES_FOLDER, Path(locate(recipe.towers))
     if is_tiny_frames(folder):
@@ -74,8 +78,11 @@ def build_frames(
         samples, load_tokenizer(decoder), table, noise=0.0, batch_size=size, seed=seed
     )
     learner = BranchToWords(model.reader, spread=spread)
-    train(learner, data, recipe.train, out / "stages" / f"0-{FRAMES_FOLDER}", progress=progress)
-    save_tiny_frames(model, folder, towers=towers)
+    config = replace(recipe.train, seed=recipe.train.seed or seed)
+    work = out / "stages" / f"0-{FRAMES_FOLDER}"
+    train(learner, data, config, work, progress=progress, inexact=inexact)
+    with atomic_directory(folder, overwrite=True) as draft:
+        save_tiny_frames(model, draft, towers=towers)
 
 
 @torch.no_grad()

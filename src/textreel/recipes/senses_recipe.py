@@ -69,6 +69,11 @@ class DataSource:
                 f"a textual source with sense={self.sense!r} and sounds={self.sounds!r}: captions "
                 f"of sounds belong to the senses sound and both, and they need them"
             )
+        if self.sampling is not None and self.corpus in (WORLD, TEXTUAL):
+            raise RecipeError(
+                f"sampling has no effect on a source of {self.corpus}: it is for stored features",
+                hint="leave it out",
+            )
         if self.corpus == WORLD and not (self.path.isdecimal() and int(self.path)):
             raise RecipeError(f"path={self.path!r}: of the world it is how many videos to write")
 
@@ -107,6 +112,8 @@ class SensesStage:
         for name in ("mixed", "eyes"):
             if getattr(self, name) and self.task != "words":
                 raise RecipeError(f"{name} has no effect on a stage of {self.task}")
+        if self.mixed and "image" not in self.trains:
+            raise RecipeError("mixed has no effect on a stage that does not train the image branch")
         if not self.mix or min(self.mix.values()) <= 0:
             raise RecipeError(
                 f"mix={dict(self.mix)}: a stage needs data, each with a sampling ratio above 0"
@@ -195,21 +202,7 @@ class SensesRecipe:
                 f"there is no template {self.template!r} for two senses",
                 hint=f"one of {', '.join(SENSES_TEMPLATES)}",
             )
-        for sense in ("image", "sound"):
-            shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
-            if (shape is None) != (encoder is None):
-                raise RecipeError(f"the {sense} branch and its encoder go together")
-        if self.sampling.resampler != "sinc" and self.sound is None:
-            raise RecipeError(
-                f"sampling.resampler={self.sampling.resampler!r} has no effect on a recipe without "
-                f"a sound branch"
-            )
-        seeing = "" if self.image_encoder is None else self.image_encoder.name
-        if (self.frames is None) != (seeing != FRAMES_FOLDER):
-            raise RecipeError(
-                f"a recipe builds its own frame encoder where image_encoder.name is "
-                f"{FRAMES_FOLDER!r} and frames is given; this one has {seeing!r}"
-            )
+        self._check_encoders()
         for sense, bridge in self.bridges.items():
             if sense not in ("image", "sound") or getattr(self, sense) is None:
                 raise RecipeError(f"bridges: the recipe has no sense {sense!r}")
@@ -227,6 +220,28 @@ class SensesRecipe:
             senses = ("image", "sound") if stage.reads == "both" else (stage.reads,)
             if absent := [s for s in senses if getattr(self, s) is None]:
                 raise RecipeError(f"stage {name} reads {absent[0]}, which the recipe does not have")
+
+    def _check_encoders(self) -> None:
+        for sense in ("image", "sound"):
+            shape, encoder = getattr(self, sense), getattr(self, f"{sense}_encoder")
+            if (shape is None) != (encoder is None):
+                raise RecipeError(f"the {sense} branch and its encoder go together")
+        if self.sampling.resampler != "sinc" and self.sound is None:
+            raise RecipeError(
+                f"sampling.resampler={self.sampling.resampler!r} has no effect on a recipe without "
+                f"a sound branch"
+            )
+        seeing = "" if self.image_encoder is None else self.image_encoder.name
+        if (self.frames is None) != (seeing != FRAMES_FOLDER):
+            raise RecipeError(
+                f"a recipe builds its own frame encoder where image_encoder.name is "
+                f"{FRAMES_FOLDER!r} and frames is given; this one has {seeing!r}"
+            )
+        if self.noise and seeing in (FRAMES_FOLDER, "eva-blip2"):
+            raise RecipeError(
+                f"noise={self.noise} is for unit vectors, and the encoder {seeing!r} makes others",
+                hint="set noise=0",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values.

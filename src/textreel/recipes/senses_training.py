@@ -113,7 +113,7 @@ def run_senses(
     if stage and stage not in names:
         raise StageError(f"there is no stage {stage!r}", hint=f"one of {', '.join(names)}")
     _check_folder(recipe, out)
-    _build_frames(recipe, out, show)
+    _build_frames(recipe, out, show, inexact=inexact)
     learner = build_senses(recipe, out)
     sources = Sources(
         recipe,
@@ -142,7 +142,7 @@ def run_senses(
     return results
 
 
-def _build_frames(recipe: SensesRecipe, out: Path, show: Show) -> None:
+def _build_frames(recipe: SensesRecipe, out: Path, show: Show, *, inexact: bool) -> None:
     if recipe.frames is None:
         return
     build_frames(
@@ -151,6 +151,7 @@ def _build_frames(recipe: SensesRecipe, out: Path, show: Show) -> None:
         decoder=recipe.decoder,
         seed=recipe.seed,
         progress=lambda p: show(FRAMES_FOLDER, p.step, p.steps, f"loss {p.loss:.3f}"),
+        inexact=inexact,
     )
 
 
@@ -235,8 +236,8 @@ class _Stage:
             if self.stage.mixed and branch == "image":
                 samples = mixed_frames(samples, seed=self.recipe.seed)
             data, spread = self._words(samples, table, self.stage.train.batch_size)
-            queries, frames = connector.config.queries, len(samples[0].features.values)
-            steps = queries if branch == "sound" else frames
+            seen = branch == "image"
+            steps = len(samples[0].features.values) if seen else connector.config.queries
             model.learn([branch])
             result = train(
                 BranchToWords(connector, spread=spread),

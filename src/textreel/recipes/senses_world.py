@@ -274,21 +274,32 @@ def frame_texts_encoded(
     *,
     mode: FuseMode = "caption",
 ) -> dict[str, Features]:
-    """Encode what stands for frames as the recipe's picture branch reads it; errors as below.
+    """Encode what stands for frames as the recipe's picture branch reads it.
 
     A branch of one vector a step reads a fused vector (`mode`); one of P vectors the caption and up
     to P - 1 objects before any fusion, (T, P, F), zeros where there are fewer.
+
+    Raises:
+        RecipeError: the encoder reads no text; or a branch of P vectors that would take the zeros
+            for vectors.
     """
-    vectors = 1 if recipe.image is None else recipe.image.vectors_per_step
-    if vectors == 1:
+    image = recipe.image
+    vectors = 1 if image is None else image.vectors_per_step
+    if image is None or vectors == 1:
         return encoded_texts(videos, encoder, store, mode=mode)
+    if not image.fewer:
+        raise RecipeError(
+            f"image.vectors_per_step={vectors}: a caption has up to {vectors - 1} objects beside "
+            f"it, and image.fewer=false takes those that are missing for seen",
+            hint="set image.fewer=true",
+        )
     told = [[_parts(frame, vectors) for frame in video.frames] for video in videos]
     spread = [
         replace(video, frames=tuple(f for frame in frames for f in frame), times_s=())
         for video, frames in zip(videos, told, strict=True)
     ]
     found = encoded_texts(spread, encoder, store)
-    image = {}
+    encoded = {}
     for video, frames in zip(videos, told, strict=True):
         features = found[video.id]
         values = torch.zeros(len(frames), vectors, features.values.shape[-1], dtype=torch.half)
@@ -298,8 +309,8 @@ def frame_texts_encoded(
             start += len(frame)
         times_s = video.times_s or range(len(frames))
         at = torch.tensor(list(times_s), dtype=torch.float64)
-        image[video.id] = replace(features, values=values, times_s=at)
-    return image
+        encoded[video.id] = replace(features, values=values, times_s=at)
+    return encoded
 
 
 def _parts(frame: TextualFrame, most: int) -> list[TextualFrame]:

@@ -91,8 +91,8 @@ class Lesson:
             about which of two events came first or last.
         orders: share of batches that ask that of moments in all forms.
         moments: share of batches that are single moments.
-        packed: share of batches whose frames are packed.
-        frames: most frames of the other batches' videos.
+        packed: share of the other batches, which are videos, whose frames are packed.
+        frames: most frames of videos and of moments in `orders`.
     """
 
     until: float

@@ -45,7 +45,7 @@ MEMORIES = (
         for count in (30, 300, 1000, 3000)
     ),
 )
-"""Size and make-up at the published temperature; elsewhere 1,000 videos' captions are used."""
+"""Size and make-up at the published temperature, and size about the means."""
 MEMORY_CHOICES = tuple(
     replace(look, name=f"validation: {look.name}", part="validation")
     for look in (

@@ -223,13 +223,22 @@ def video_llama_tiny() -> SensesRecipe:
     The frame encoder is built first, from stills and captions, and frozen. The sound branch learns
     from pictures of what sounds, through the tiny towers' shared space, and never hears a sound.
     """
-    recipe = video_llama_tiny_textonly()
+    return with_own_frames(video_llama_tiny_textonly())
+
+
+def with_own_frames(recipe: SensesRecipe) -> SensesRecipe:
+    """Return a variant of `video_llama_tiny_textonly` on clips, through a frame encoder of its own.
+
+    Its vectors are no unit vectors, so it takes no noise; nor a bridge, for sounds and pictures of
+    what sounds share a space.
+    """
+    shape = recipe.image
+    assert shape is not None
     frames = FramesRecipe(train=replace(recipe.stages["eyes"].train, steps=400, batch_size=64))
-    shape = replace(tiny_branch(queries=40), feature_dim=frames.width, vectors_per_step=5)
     return replace(
         recipe,
         name="video_llama_tiny",
-        image=shape,
+        image=replace(shape, feature_dim=frames.width, vectors_per_step=5),
         image_encoder=EncoderChoice(name=FRAMES_FOLDER),
         frames=frames,
         bridges={},

@@ -53,7 +53,7 @@ def make_bridge(
     if sense == "sound" and settings.name == "mean_shift":
         sound, text = load_sound_means(run)
         return bridges.MeanShift(picture_mean=sound, text_mean=text)
-    statistics = _statistics(encoder, run)
+    statistics = statistics_of(encoder, run)
     if settings.name == "centre":
         return bridges.Centre(statistics.image_mean)
     return bridges.MeanShift(picture_mean=statistics.image_mean, text_mean=statistics.text_mean)
@@ -92,7 +92,7 @@ def make_text_bridge(settings: BridgeSettings, *, encoder: TextEncoder, run: Pat
     """
     if settings.name != "centre":
         return bridges.Identity()
-    return bridges.Centre(_statistics(encoder, run).text_mean)
+    return bridges.Centre(statistics_of(encoder, run).text_mean)
 
 
 SOUND_MEANS_FILE = "sound_means.safetensors"
@@ -124,13 +124,22 @@ def _seen_mean(encoder: TextEncoder, run: Path, sense: str) -> Tensor:
     """Return the mean of what crosses: of pictures by the encoder, of sounds by the run."""
     if sense == "sound":
         return load_sound_means(run)[0]
-    return _statistics(encoder, run).image_mean
+    return statistics_of(encoder, run).image_mean
 
 
-def _statistics(encoder: TextEncoder, run: Path) -> EncoderStatistics:
+def statistics_of(encoder: TextEncoder, what: Path | str) -> EncoderStatistics:
+    """Return the stored means of an encoder's towers.
+
+    Args:
+        encoder: which.
+        what: what needs them, for the message.
+
+    Raises:
+        RunError: it has none.
+    """
     if encoder.statistics is None:
         raise RunError(
-            f"{run} needs the means of both towers, but the encoder {encoder.name} has no stored "
+            f"{what} needs the means of both towers, but the encoder {encoder.name} has no stored "
             f"means",
             hint="Measure and store them beside the encoder, or train with another bridge.",
         )

@@ -63,7 +63,7 @@ class Eyes(nn.Module):
         self.register_buffer("words", words, persistent=False)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Return how much each vector says each word, float32 (B, T, V)."""
+        """Return how much each vector says each word, (B, T, V), in the precision of training."""
         seen = self.vision(pixel_values=pixels).last_hidden_state
         vectors: Tensor = self.connector(seen).float()
         return SCALE * vectors @ self.words.float().T

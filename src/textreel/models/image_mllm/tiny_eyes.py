@@ -6,7 +6,10 @@ places, so it is given (the tiny decoder starts alike, `models/tiny_decoder`). P
 as cosines and sines in the first `PLACE_DIMS` dimensions, where patches show nothing at first. With
 a query turned by the distance d, the logit of a patch dx columns and dy rows away is
 
-    SHARPNESS / pairs * (sum over f of cos(f (dx - d)) + cos(f dy)),  largest at dx = d, dy = 0.
+    SHARPNESS / pairs * (sum over f of cos(f (dx - d)) + cos(f dy)),  largest at dx = d, dy = 0,
+
+times what the LayerNorm before the attention makes of the places' size, squared: 3 to 11, by what
+the picture shows. The heads start all but one-hot.
 """
 
 import math
@@ -21,8 +24,6 @@ WAVES = (1, 2, 3, 5)
 DISTANCES = (-1, 1, 2, 3, 4)
 """Patches to the right that a head starts with its eyes on, one head each."""
 SHARPNESS = 30.0
-QUIET = 0.2
-"""What the other weights of those heads are multiplied by."""
 PLACE_STD = 0.1
 
 
@@ -47,7 +48,6 @@ def look_beside(eyes: Any) -> None:  # noqa: ANN401 - a class of transformers
         first = head * width
         for matrix, turned in ((attention.q_proj, distance), (attention.k_proj, 0)):
             weight = matrix.weight
-            weight[first : first + width] *= QUIET
             rows = weight[first : first + PLACE_DIMS]
             rows.zero_()
             rows[:, :PLACE_DIMS] = size * _turn(waves * turned)
