@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from tests.media import traps
 from tests.models import published_fakes as fakes
 from tests.models.encoder_fakes import save_clip
 from textreel.data.media_files import find_media
+from textreel.data.quarantine import Quarantine
 from textreel.features import listening, stages
 from textreel.features.dual_sound import DualSoundTower
 from textreel.features.encode import encode_together, prepare_sound
-from textreel.features.errors import FeatureMismatchError, TowerError
+from textreel.features.errors import FeatureMismatchError, FeatureStoreError, TowerError
 from textreel.features.file_index import read_file_index
 from textreel.features.freed import give_back
 from textreel.features.listening import Groups, hear
@@ -105,9 +107,17 @@ def test_a_long_sound_goes_to_the_tower_in_parts_with_the_same_inputs(
 
 
 def test_freed_memory_is_given_back_where_it_can_be(monkeypatch) -> None:
-    assert give_back() in (True, False)
+    told = []
+    libc = SimpleNamespace(malloc_trim=told.append)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: libc)
+    monkeypatch.setattr("sys.platform", "linux")
+    give_back()
+    assert told == [0]
+    del libc.malloc_trim  # another C library
+    give_back()
     monkeypatch.setattr("sys.platform", "win32")
-    assert give_back() is False
+    monkeypatch.setattr("ctypes.CDLL", None)
+    give_back()
 
 
 def test_pieces_come_in_groups_or_all_together(towers) -> None:
@@ -141,6 +151,18 @@ def test_the_pipeline_hears_a_long_sound_in_parts(towers, sound, tmp_path, monke
     found = store[read_file_index(store.path)[str(sound)]]
     assert wanted is not None and torch.equal(found.times_s, wanted.times_s)
     torch.testing.assert_close(found.values, wanted.values, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["imagebind", "windows", "dual"])
+def test_a_file_without_sound_in_the_window_is_bad_and_the_others_are_heard(
+    towers, sound, tmp_path, name
+) -> None:
+    files = find_media([sound, traps.wave(tmp_path)]).files  # a second of sound
+    settings = EncodeSettings(spec=SamplingSpec(start_s=5.0), workers=1, max_bad=None)
+    report = encode_files(files, tmp_path / "store", towers[name], settings)
+    assert (report.encoded, report.bad) == (1, 1)
+    (bad,) = Quarantine(tmp_path / "store" / "quarantine.jsonl")
+    assert bad.message.startswith("its sound of 0.0 ms is ")
 
 
 def test_another_resampler_makes_other_features_of_another_name(towers, sound, tmp_path) -> None:
@@ -192,6 +214,11 @@ def test_a_run_refuses_features_of_other_frames(tmp_path) -> None:
     with pytest.raises(FeatureMismatchError, match=said) as caught:
         require_rule(store, ours, SoundClipSpec())
     assert "encode again into another store by the run's rule" in caught.value.hint
+    (store.path / "sampling.json").write_text("{")
+    with pytest.raises(
+        FeatureStoreError, match=r"sampling.json cannot be read: Expecting property"
+    ):
+        require_rule(store, ours, SoundClipSpec())
     (store.path / "sampling.json").unlink()  # of imported features nobody knows
     require_rule(store, ours, SoundClipSpec())
 

@@ -75,7 +75,7 @@ def sampling_of(
         )
     if resampler not in RESAMPLERS:
         raise OptionError(
-            f"--resampler {resampler} is none", hint=f"one of {', '.join(RESAMPLERS)}"
+            f"--resampler {resampler} is not a resampler", hint=f"one of {', '.join(RESAMPLERS)}"
         )
     return SamplingSpec(
         num_frames=num_frames,

@@ -214,10 +214,7 @@ def prepare_sound(name: str, clip: Clip, tower: SoundTower, *, start_s: float) -
     Raises:
         MediaError: the clip has no sound, or too short a one.
     """
-    inputs, times_s = tower.prepare(clip, start_s=start_s)
-    return PreparedClip(
-        name=name, inputs=inputs, times_s=torch.tensor(times_s, dtype=torch.float64)
-    )
+    return _prepared(name, *tower.prepare(clip, start_s=start_s))
 
 
 def prepare_heard(
@@ -235,10 +232,12 @@ def prepare_heard(
     Raises:
         TooShortError: the sound is too short.
     """
-    inputs, times_s = tower.prepare_pieces(pieces, source=source, start_s=start_s)
-    return PreparedClip(
-        name=name, inputs=inputs, times_s=torch.tensor(times_s, dtype=torch.float64)
-    )
+    return _prepared(name, *tower.prepare_pieces(pieces, source=source, start_s=start_s))
+
+
+def _prepared(name: str, inputs: Prepared, times_s: Sequence[float]) -> PreparedClip:
+    at = torch.tensor(times_s, dtype=torch.float64)
+    return PreparedClip(name=name, inputs=inputs, times_s=at)
 
 
 def encode_together(

@@ -16,9 +16,8 @@ from textreel.features.encode import (
     join_parts,
     prepare_heard,
 )
-from textreel.features.errors import TowerError
 from textreel.features.freed import give_back
-from textreel.features.towers import ClipTower, SoundTower
+from textreel.features.towers import SoundTower
 from textreel.media.decode import Decoded, decode_pieces
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_pieces import Piece
@@ -28,7 +27,8 @@ TOGETHER = 4
 """Pieces that are prepared together, of a tower that hears them apart."""
 LONG_PIECES = 12
 """A sound of more pieces goes to the tower in parts of so many, while it is being decoded. CLAP's
-windows fill a processor's batches in twelves or threes, so the vectors are those of one call."""
+windows fill a processor's batches in twelves or threes, so the vectors are those of all pieces in
+one call; what several files share a batch for is another matter (`stages.Decode`)."""
 
 
 class Groups:
@@ -70,7 +70,8 @@ def hear(
         tower: hears it.
         spec: its window and its resampler.
         clock: see `decode_pieces`.
-        silence: whether a silent sound is encoded too.
+        silence: whether the features of a silent sound are wanted too. That a long one is silent is
+            known at its end, when a tower that hears pieces apart has heard most of them.
 
     Returns:
         The features, None where the file has no sound, or one that cannot be decoded (or heard);
@@ -87,12 +88,12 @@ def hear(
         ((_, features),) = encode_together([join_parts(waiting)], tower)
         encoded.append(features)
         waiting.clear()
-        give_back()
 
     def use(pieces: Sequence[Piece]) -> None:
         waiting.append(prepare_heard(source, pieces, tower=tower, source=source, start_s=start_s))
         if sum(len(clip.times_s) for clip in waiting) >= LONG_PIECES:
             encode()
+            give_back()
 
     groups = Groups(tower, use)
     decoded = decode_pieces(path, spec, tower.cutting, hand_on=groups.take, clock=clock)
@@ -102,16 +103,3 @@ def hear(
     if waiting:
         encode()
     return join_features(encoded), decoded
-
-
-def check_resampler(tower: ClipTower, spec: SamplingSpec) -> None:
-    """Refuse a resampler for a tower of pictures, on which it would have no effect.
-
-    Raises:
-        TowerError: naming both.
-    """
-    if spec.resampler != "sinc" and tower.modality != "sound":
-        raise TowerError(
-            f"the resampler {spec.resampler} has no effect on {tower.name}, which hears nothing",
-            hint="leave it out",
-        )

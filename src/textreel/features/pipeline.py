@@ -38,8 +38,7 @@ from textreel.data.shards import in_shard
 from textreel.features.encode import EncodedClip, PreparedClip
 from textreel.features.file_index import FileIndex
 from textreel.features.file_keys import keys_ahead
-from textreel.features.listening import check_resampler
-from textreel.features.rules import RULE_FILE
+from textreel.features.rules import RULE_FILE, check_resampler
 from textreel.features.stages import Decode, Encode, Ticket, Tracks, Write
 from textreel.features.store import FeatureStore
 from textreel.features.towers import ClipTower, as_tower, sampling_of

@@ -8,10 +8,12 @@ resampled in another way, than those it looks at later would be wrong without a 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from textreel.features.errors import FeatureMismatchError
+from textreel.features.errors import FeatureMismatchError, FeatureStoreError, TowerError
 from textreel.features.store import FeatureStore
+from textreel.features.towers import ClipTower
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 
@@ -30,11 +32,12 @@ def require_rule(store: FeatureStore, spec: SamplingSpec, clips: SoundClipSpec) 
 
     Raises:
         FeatureMismatchError: names what differs, on both sides.
+        FeatureStoreError: the store's rule cannot be read.
     """
     path = store.path / RULE_FILE
     if not path.is_file():
         return
-    told = json.loads(path.read_text(encoding="utf-8"))
+    told = _read_rule(path)
     if "policy" in told:
         made, here = SamplingSpec.from_dict(told), replace(spec, resampler="sinc")
         what, equal = "frames", made.fingerprint == here.fingerprint
@@ -50,8 +53,31 @@ def require_rule(store: FeatureStore, spec: SamplingSpec, clips: SoundClipSpec) 
             f"{store.path} holds features of other {what}: {_different(theirs, ours)} in the store "
             f"but {_different(ours, theirs)} here",
             hint="encode again into another store by the run's rule, or give the run that of the "
-            "store",
+            "store, where its recipe says one (num_frames; sampling and clips of two senses)",
         )
+
+
+def check_resampler(tower: ClipTower, spec: SamplingSpec) -> None:
+    """Refuse a resampler for a tower of pictures, on which it would have no effect.
+
+    Raises:
+        TowerError: naming both.
+    """
+    if spec.resampler != "sinc" and tower.modality != "sound":
+        raise TowerError(
+            f"the resampler {spec.resampler} has no effect on {tower.name}, which hears nothing",
+            hint="leave it out",
+        )
+
+
+def _read_rule(path: Path) -> Any:  # noqa: ANN401 - parsed JSON
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FeatureStoreError(
+            f"{path} cannot be read: {error}",
+            hint="copy it again with its store, or encode again into another store",
+        ) from error
 
 
 def _heard(told: Mapping[str, Any]) -> dict[str, Any]:

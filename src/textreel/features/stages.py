@@ -222,7 +222,7 @@ class _Gathering:
         """Take whole parts until there are `wanted` frames, and return them as one."""
         parts = [] if self._rest is None else [self._rest]
         count = sum(len(part.times_s) for part in parts)
-        while self._tasks and count < wanted:
+        while self._tasks and (count < wanted or not parts):  # a part of nothing says why
             task, frames = self._tasks.popleft()
             parts.append(task.result())
             count += frames
