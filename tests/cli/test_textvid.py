@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from textreel.features.memory import load_memory
 from textreel.models import endpoint
 from textreel.models.endpoint_wire import completion_body
 from textreel.recipes.bench_stories import story_body, topic_of
+from textreel.serve import run_memory
 from textreel.serve.run_files import BridgeSettings, find_run, load_settings
 
 URL = "http://127.0.0.1:9/v1"
@@ -207,7 +209,7 @@ def test_data_check_refuses_what_has_no_effect(data_file, options, message, caps
     assert message in capsys.readouterr().err
 
 
-def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys) -> None:
+def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys, monkeypatch) -> None:
     assert run(["synth", "textvid", "--out", str(tmp_path / "w"), "--n", "3"]) == 0
     file = tmp_path / "memory.safetensors"
     build = ["memory", "build", "--encoder", "embedded:tiny/towers", "--out", str(file)]
@@ -222,11 +224,20 @@ def test_a_memory_is_built_and_a_run_uses_it(tmp_path: Path, capsys) -> None:
     assert (bridge.name, bridge.temperature, bridge.top_k) == ("memory", 0.01, 5)
     assert not bridge.centred
     assert (copy / "memory.safetensors").read_bytes() == file.read_bytes()
-    centred = ["memory", "use", str(copy), str(file), "--temperature", "0.1", "--centred"]
+    centred = ["memory", "use", str(copy), str(file), "--centred"]
     assert run(centred) == 0
     assert load_settings(copy).bridge == BridgeSettings(
         name="memory", temperature=0.1, centred=True
     )
+    assert run(["memory", "use", str(copy), str(file)]) == 0
+    before = (copy / "run.json").read_bytes()
+    monkeypatch.setattr(
+        run_memory, "encoder_of", lambda *_: SimpleNamespace(name="e", statistics=None)
+    )
+    assert run(centred) == 2
+    said = capsys.readouterr().err
+    assert "the encoder e has no stored means\n  Cross by the memory as published" in said
+    assert (copy / "run.json").read_bytes() == before
     assert run(["memory", "use", "tiny", str(file)]) != 0
     assert "is part of the package and stays as it is" in capsys.readouterr().err
 

@@ -120,11 +120,14 @@ def memory_use(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `memory build` wrote.")],
     temperature: Annotated[
-        float, typer.Option(metavar="T", help="Small: the nearest row; published: 0.01.")
-    ] = 0.01,
+        float | None,
+        typer.Option(
+            metavar="T", help="Small: the nearest row; 0.01, as published, or 0.1 with --centred."
+        ),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(metavar="K", help="Only the K nearest rows.")] = None,
     centred: Annotated[
-        bool, typer.Option("--centred", help="About both modalities' means; at .1, not .01.")
+        bool, typer.Option("--centred", help="About both modalities' means.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -16,6 +16,7 @@ from textreel.recipes.answering import ExamItem, answer_exam
 from textreel.recipes.demo_media import ExamFeatures, last_frame_only
 from textreel.recipes.prepare import Learner
 from textreel.serve.run_files import BridgeSettings
+from textreel.serve.run_memory import CENTRED_TEMPERATURE
 from textreel.synth.world.questions import QUESTION_TYPES
 
 ROW_OF_BRIDGE = {
@@ -24,9 +25,6 @@ ROW_OF_BRIDGE = {
     "mean_shift": "text_only_mean_shift",
 }
 MEMORY_TEMPERATURES = (0.01, 0.03)
-CENTRED_TEMPERATURE = 0.1
-"""Of the memory about the means: best on validation scenes over the towers' own gap. Over the wide
-gap, `topa_tiny_gap` takes .07; docs/LOG.md has both."""
 NOTES = {
     "chance": "guessing",
     "blind": "a model trained without video tokens, for a quarter of the steps",

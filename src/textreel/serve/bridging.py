@@ -141,6 +141,7 @@ def statistics_of(encoder: TextEncoder, what: Path | str) -> EncoderStatistics:
         raise RunError(
             f"{what} needs the means of both towers, but the encoder {encoder.name} has no stored "
             f"means",
-            hint="Measure and store them beside the encoder, or train with another bridge.",
+            hint="Cross by the memory as published (textreel memory use RUN FILE, without "
+            "--centred), or train with another bridge.",
         )
     return encoder.statistics

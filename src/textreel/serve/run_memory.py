@@ -6,6 +6,7 @@ from pathlib import Path
 from textreel.data.files import write_atomic
 from textreel.features.memory import Memory, load_memory
 from textreel.models import checkpoint
+from textreel.serve.bridging import statistics_of
 from textreel.serve.errors import RunError
 from textreel.serve.run_files import (
     MEMORY_FILE,
@@ -14,13 +15,19 @@ from textreel.serve.run_files import (
     load_settings,
     save_settings,
 )
+from textreel.serve.track_reader import encoder_of
+
+PUBLISHED_TEMPERATURE, CENTRED_TEMPERATURE = 0.01, 0.1
+"""Of the softmax over similarities (arXiv:2405.13911, released code), and, in units of the memory's
+spread, about the means: best on validation scenes over the tiny towers' own gap (over the wide gap
+`topa_tiny_gap` takes .07; docs/LOG.md has both)."""
 
 
 def use_memory(
     run: str | Path,
     memory: Path,
     *,
-    temperature: float = 0.01,
+    temperature: float | None = None,
     top_k: int | None = None,
     centred: bool = False,
 ) -> Memory:
@@ -29,7 +36,7 @@ def use_memory(
     Args:
         run: folder of a finished run.
         memory: file that `textreel memory build` wrote.
-        temperature: of the softmax (published: 0.01).
+        temperature: of the softmax; None: 0.01, as published, or `CENTRED_TEMPERATURE`.
         top_k: only the nearest rows; None: all.
         centred: work about the means of both modalities; the encoder must have a stored mean.
 
@@ -37,7 +44,8 @@ def use_memory(
         The memory.
 
     Raises:
-        RunError: no finished run, or the one in the package, which stays as it is.
+        RunError: no finished run, or the one in the package, which stays as it is; or `centred`,
+            and the run's encoder has no stored mean.
         FormatError: no memory file.
         FingerprintError: a memory of another encoder than the run's.
     """
@@ -48,9 +56,13 @@ def use_memory(
             hint="Copy its folder, and give the copy.",
         )
     settings = load_settings(folder)
+    if temperature is None:
+        temperature = CENTRED_TEMPERATURE if centred else PUBLISHED_TEMPERATURE
     bridge = BridgeSettings(name="memory", temperature=temperature, top_k=top_k, centred=centred)
     config = checkpoint.read_config(folder)
     loaded = load_memory(memory, revision=config.encoder_revision)
+    if centred:
+        statistics_of(encoder_of(settings, folder), folder)
     write_atomic(folder / MEMORY_FILE, memory.read_bytes())
     save_settings(folder, replace(settings, bridge=bridge))
     return loaded

@@ -256,17 +256,24 @@ def features_of(seen: Seen) -> Features:
     return seen.features
 
 
-def load_track_reader(run: str | Path, *, device: torch.device | str = "cpu") -> TrackReader:
-    """Load a run; errors as `session.load`."""
-    folder = find_run(run)
-    settings = load_settings(folder)
-    model = TrackLM.from_pretrained(folder)
-    encoder = open_text_encoder(
+def encoder_of(
+    settings: RunSettings, folder: Path, *, device: torch.device | str = "cpu"
+) -> TextEncoder:
+    """Open the encoder of a run in `folder`; errors as `open_text_encoder`."""
+    return open_text_encoder(
         locate(settings.encoder, base=folder),
         weights=[beside(file, folder) for file in settings.weights],
         tokenizer=beside(settings.tokenizer, folder) if settings.tokenizer else None,
         device=device,
     )
+
+
+def load_track_reader(run: str | Path, *, device: torch.device | str = "cpu") -> TrackReader:
+    """Load a run; errors as `session.load`."""
+    folder = find_run(run)
+    settings = load_settings(folder)
+    model = TrackLM.from_pretrained(folder)
+    encoder = encoder_of(settings, folder, device=device)
     config = model.config
     known = bool(config.encoder_revision) or config.published is None
     if known:
