@@ -44,10 +44,6 @@ def test_show_reads_as_lines(folder: Path, capsys) -> None:
     assert lines[2].startswith("sound   used: aac, 16000 Hz, 1 channels, 1.0")
     assert lines[3] == "frames  2, at 0.700 1.200 s"
     assert len(lines) == 4
-    assert run(["media", "show", str(folder / "plain.mp4"), "--resampler", "ffmpeg"]) == 0
-    assert capsys.readouterr().out.splitlines()[2].endswith(" s; resampled by ffmpeg")
-    assert run(["media", "show", str(folder / "plain.mp4"), "--resampler", "linear"]) == 2
-    assert "--resampler linear is none" in capsys.readouterr().err
 
 
 def test_a_bad_file_is_the_one_error_shape_with_its_own_exit_code(folder: Path, capsys) -> None:

@@ -15,7 +15,6 @@ from textreel.cli.sampling import (
     MaxFrames,
     NumFrames,
     PolicyName,
-    ResamplerOption,
     StartS,
     limits_of,
     sampling_of,
@@ -45,7 +44,6 @@ def media_show(
     start_s: StartS = None,
     end_s: EndS = None,
     policy: PolicyName = "centres",
-    resampler: ResamplerOption = "sinc",
     save_frames: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the frames there as PNG files.")
     ] = None,
@@ -63,7 +61,6 @@ def media_show(
         start_s=start_s,
         end_s=end_s,
         policy=policy,
-        resampler=resampler,
     )
     saved: list[Path] = []
     with GuardedReader(limits_of(cpu_s)) as reader:
@@ -92,8 +89,6 @@ def _describe(told: dict[str, Any]) -> str:
     if sound["rate_hz"]:
         length = "" if sound["duration_s"] is None else f", {sound['duration_s']:.3f} s"
         heard += f": {sound['codec']}, {sound['rate_hz']} Hz, {sound['channels']} channels{length}"
-    if "resampler" in told["sampling"]:
-        heard += f"; resampled by {told['sampling']['resampler']}"
     lines.append(heard)
     times_s = told["frame_times_s"]
     some = " ".join(f"{time_s:.3f}" for time_s in times_s[:SOME_TIMES])
