@@ -1,13 +1,14 @@
 """Lessons for the tiny image-LLM's eyes, before its decoder learns with them.
 
     page    its words in order, a vector each
-    still   a vector for each shape: the words of its object as the decoder reads packed moments
-            (`synth/world/packed`), or that there is none, and the background in the first such
+    still   where an object is, its words: place, size, colour and shape; in a vector that no object
+            ever lies on, the background
     blank   padding, for vectors that are left
 
 What a vector says is told by the decoder's own embeddings (`models/image_mllm/eyes`). Nothing but
 stills and pages is shown. The decoder takes no part, so a step costs a fifth of one with it;
-docs/LOG.md has what was learned without these lessons.
+docs/LOG.md has what was learned without these lessons, and when a still's vectors had to say
+what is elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,16 +26,36 @@ from textreel.models.image_mllm.loading import ImageLLM
 from textreel.recipes.frame_recipe import EyesLessons, FrameRecipe
 from textreel.recipes.frame_world import PAGE_WORDS, draw_moments, page_text, still_scene
 from textreel.synth.world.captions import place_words
-from textreel.synth.world.scene import SHAPES, Scene
+from textreel.synth.world.questions import PLACES
+from textreel.synth.world.scene import (
+    BACKGROUNDS,
+    COLOURS,
+    SCENE_SECONDS,
+    SHAPES,
+    SIZES,
+    Look,
+    Scene,
+)
 from textreel.train.contracts import Evaluate, Progress
 from textreel.train.frame_records import FrameSource
 from textreel.train.loop import train
 
-FOLDER = "eyes"
+FOLDER, SETTLED_FOLDER = "eyes", "eyes-settled"
+FITTED = 100
+"""Batches that the connector is fitted to between the two parts."""
 MOST_WORDS = 6
 """Most words of one vector."""
 BLANK_WEIGHT = 0.1
 CHECKED = 128
+SIDE = 4
+"""Vectors of a picture in a row, and rows of them."""
+CELLS = (0, 1, 3)
+"""Row, or column, of the vector that an object's middle lies on, by that of its place."""
+GROUND_CELL = 2 * SIDE + 2
+CROWDED_SHARE = 0.7
+"""Of stills: five times as many objects as in the world's, and shapes are told apart sooner."""
+FILLED_SHARE = 0.9
+"""Of a crowded still's places."""
 
 
 class EyesData:
@@ -74,6 +95,8 @@ class EyesData:
         weights = torch.full((len(drawn), count), BLANK_WEIGHT)
         for row, (_, vectors) in enumerate(drawn):
             for place, said in enumerate(vectors):
+                if not said:
+                    continue
                 ids = self._made.tokenizer(" ".join(said), add_special_tokens=False)["input_ids"]
                 words[row, place, : len(ids)] = torch.tensor(ids)
                 weights[row, place] = 1.0
@@ -99,20 +122,38 @@ class EyesData:
         rng = Random(name)
         if rng.random() >= self._lessons.stills:
             return self.draw_page(rng, rng.randint(1, most))
-        scene = still_scene(rng)
-        return draw_moments(scene, 1)[0], still_words(scene)
+        return draw_still(rng)
+
+
+def draw_still(rng: Random) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """Draw a still, crowded or of the world's scenes, and say what its vectors should say."""
+    return show_still(crowded_still(rng) if rng.random() < CROWDED_SHARE else still_scene(rng))
+
+
+def show_still(scene: Scene) -> tuple[NDArray[np.uint8], list[list[str]]]:
+    """Draw the picture of a still, uint8 (3, H, W), and say what its vectors should say."""
+    return draw_moments(scene, 1)[0], still_words(scene)
+
+
+def crowded_still(rng: Random) -> Scene:
+    """Draw a still with an object in most places, each drawn without regard to the others."""
+    looks = (
+        Look(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(SIZES), place, visible=True)
+        for place in PLACES
+        if rng.random() < FILLED_SHARE
+    )
+    return Scene(rng.choice(BACKGROUNDS), tuple(looks), (), (), SCENE_SECONDS)
 
 
 def still_words(scene: Scene) -> list[list[str]]:
-    """Return the words of a still's vectors, one for each of `SHAPES`."""
-    shown = {look.shape: look for look in scene.at(0.0) if look.visible}
-    said = []
-    for shape in SHAPES:
-        look = shown.get(shape)
-        found = [*place_words(look.place).split(), look.size, look.colour] if look else ["nothing"]
-        said.append([*found, shape])
-    if empty := [shape for shape in SHAPES if shape not in shown]:
-        said[SHAPES.index(empty[0])] += [scene.background, "background"]
+    """Return the words of a still's vectors, row by row; those of most are none."""
+    said: list[list[str]] = [[] for _ in range(SIDE * SIDE)]
+    said[GROUND_CELL] = [scene.background, "background"]
+    for look in scene.at(0.0):
+        if look.visible:
+            row, column = (CELLS[i] for i in look.place)
+            words = [*place_words(look.place).split(), look.size, look.colour, look.shape]
+            said[row * SIDE + column] = words
     return said
 
 
@@ -140,25 +181,49 @@ def teach_eyes(
     assert recipe.eyes is not None
     eyes = Eyes(made.model.model)
     eyes.requires_grad_(True)
-    data = EyesData(recipe.eyes, made, source, seed=recipe.seed)
-    config = replace(recipe.eyes.train, seed=recipe.eyes.train.seed or recipe.seed)
-    evaluate = words_seen_check(eyes, data)
-    train(eyes, data, config, out / FOLDER, evaluate=evaluate, progress=report, inexact=inexact)
+    for folder, part, distance in _parts(recipe.eyes):
+        eyes.distance = distance
+        data = EyesData(part, made, source, seed=recipe.seed)
+        if distance:
+            eyes.fit(data.batch(step) for step in range(min(FITTED, part.train.steps)))
+        config = replace(part.train, seed=part.train.seed or recipe.seed)
+        evaluate = words_seen_check(eyes, data)
+        train(eyes, data, config, out / folder, evaluate=evaluate, progress=report, inexact=inexact)
     eyes.requires_grad_(False)
 
 
+def _parts(lessons: EyesLessons) -> list[tuple[str, EyesLessons, float]]:
+    """Return the folder, the lessons and the weight of the distance of each part."""
+    settling = replace(lessons, stills=lessons.settling_stills, rise=0.0, train=lessons.settling)
+    return [(FOLDER, lessons, 0.0), (SETTLED_FOLDER, settling, 1.0)]
+
+
 def words_seen_check(eyes: Eyes, data: EyesData) -> Evaluate:
-    """Return what measures how many words of `CHECKED` pages their vectors say first."""
+    """Return what measures how many words of `CHECKED` pages and stills their vectors say.
+
+    A page's vector says the word that it says first; where a still's should say several words, it
+    says as many that come first.
+    """
     names = [f"checked-eyes-{i}" for i in range(CHECKED)]
-    rngs = [Random(name) for name in names]
 
     @cache
-    def pages() -> EyesBatch:
-        return data.collate([data.draw_page(r, r.randint(3, PAGE_WORDS)) for r in rngs], names)
+    def drawn() -> tuple[EyesBatch, EyesBatch]:
+        # when they are first asked about: a finished run asks no more
+        pages = [data.draw_page(r, r.randint(3, PAGE_WORDS)) for r in map(Random, names)]
+        stills = [show_still(still_scene(Random(name))) for name in names]
+        return data.collate(pages, names), data.collate(stills, names)
 
     def evaluate() -> dict[str, float]:
-        batch = pages()  # drawn when they are first asked about: a finished run asks no more
-        right = eyes.logits(batch.pixels).argmax(-1) == batch.words[..., 0]
-        return {"words_seen": right[batch.weights == 1].float().mean().item()}
+        pages, stills = drawn()
+        return {"words_seen": _share_said(eyes, pages), "still_words": _share_said(eyes, stills)}
 
     return evaluate
+
+
+def _share_said(eyes: Eyes, batch: EyesBatch) -> float:
+    """Return the share of words that vectors say first, blank ones left out."""
+    wanted = (batch.words != NONE) & (batch.weights == 1)[..., None]
+    order = eyes.logits(batch.pixels).argsort(dim=-1, descending=True).argsort(dim=-1)
+    ranks = order.gather(-1, batch.words.clamp(min=0))
+    said = ranks < wanted.sum(-1, keepdim=True)
+    return said[wanted].float().mean().item()

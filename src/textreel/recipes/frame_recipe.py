@@ -71,15 +71,23 @@ class EyesLessons:
         stills: share of stills; the others are pages.
         rise: share of the steps in which pages grow from 1 word to 12.
         train: how long and how fast.
+        settling: the same of the second part, in which vectors become sums of words
+            (`models/image_mllm/eyes`).
+        settling_stills: share of stills in it.
     """
 
     stills: float
     rise: float
     train: TrainConfig
+    settling: TrainConfig
+    settling_stills: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stills <= 1 or not 0 <= self.rise <= 1:
-            raise RecipeError(f"eyes: stills={self.stills} and rise={self.rise} must lie in [0, 1]")
+        shares = (self.stills, self.rise, self.settling_stills)
+        if min(shares) < 0 or max(shares) > 1:
+            raise RecipeError(
+                f"eyes: stills, rise and settling_stills are {shares}: each must lie in [0, 1]"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

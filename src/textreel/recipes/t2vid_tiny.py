@@ -5,9 +5,10 @@
     textreel train t2vid_tiny --set base=... --set 'only=["15% + pages"]' --out studies/t2vid
 
 The base's eyes have lessons of their own (`eyes_lessons`); then they stay as they are, and the rest
-learns the world's stills and to read pages of at most 12 words. It never meets a video. The arms
-leave the eyes alone too, as the paper's Mini-InternVL did: when they learned on, they forgot how to
-read (docs/LOG.md).
+learns the world's stills and to read pages of at most 12 words, and goes on answering about plain
+texts, so that what its decoder knows is not lost. It never meets a video, nor two pictures at once.
+The arms leave the eyes alone too, as the paper's Mini-InternVL did: when they learned on, they
+forgot how to read (docs/LOG.md).
 
 `page_words`, in its log and at its end, is the share of words read in their place: before it is .9
 the comparison says nothing about pages, and the study says so. Arms and what they are compared by:
@@ -15,6 +16,7 @@ the comparison says nothing about pages, and the study says so. Arms and what th
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes.frame_recipe import (
@@ -41,23 +43,26 @@ PAGE_FONT = "DejaVuSansMono.ttf"
 """The world's page: as large as its pictures, in letters of 6 px; a line is one row of patches, 12
 px, and a patch is two letters wide."""
 NUM_FRAMES = 8
+EYES_TRAINING = TrainConfig(
+    steps=2600,
+    batch_size=32,
+    lr=4e-3,
+    warmup=20,
+    weight_decay=0.01,
+    betas=(0.9, 0.98),
+    optimizer="muon",
+    muon_lr=0.02,
+    checkpoint_every=200,
+    evaluate_every=400,
+    precision="bf16",
+    threads=1,
+)
 EYES = EyesLessons(
-    stills=0.3,
+    stills=0.5,
     rise=0.25,
-    train=TrainConfig(
-        steps=2200,
-        batch_size=32,
-        lr=4e-3,
-        warmup=20,
-        weight_decay=0.01,
-        betas=(0.9, 0.98),
-        optimizer="muon",
-        muon_lr=0.02,
-        checkpoint_every=200,
-        evaluate_every=400,
-        precision="bf16",
-        threads=1,
-    ),
+    train=EYES_TRAINING,
+    settling=replace(EYES_TRAINING, steps=1000, lr=2e-3, muon_lr=0.01),
+    settling_stills=0.3,
 )
 BASE_TRAINING = TrainConfig(
     steps=1000,
@@ -91,12 +96,12 @@ HELD_OUT = ("final",)
 
 
 def t2vid_tiny_base() -> FrameRecipe:
-    """Stills and pages to read, from the package's decoder and random eyes."""
+    """Stills, pages to read and plain texts, from the package's decoder and random eyes."""
     return FrameRecipe(
         name="t2vid_tiny_base",
         model=NEW_TINY,
         data=WORLD_DATA,
-        world=WorldSamples(stills=2_400, pages=13_600, checked_pages=128),
+        world=WorldSamples(stills=3_400, pages=10_200, texts=2_400, checked_pages=128),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,

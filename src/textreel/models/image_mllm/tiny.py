@@ -46,7 +46,7 @@ PIL_BOX = 4
 """Pillow's number of the box filter: 192 px to 96 px is then the exact 2 x 2 mean."""
 CHAT = (
     "{% for m in messages %}{% for p in m['content'] %}{% if p['type'] == 'image' %}"
-    "{% if loop.first %}video : {% endif %}<image> {% elif m['role'] == 'user' %}"
+    "{% if loop.first %}video : {% endif %}<image> . {% elif m['role'] == 'user' %}"
     "question : {{ p['text'] }} {% else %}answer : {{ p['text'] }}<eos> {% endif %}"
     "{% endfor %}{% endfor %}"
 )
