@@ -65,7 +65,7 @@ EYES = EyesLessons(
     settling_stills=0.3,
 )
 BASE_TRAINING = TrainConfig(
-    steps=1000,
+    steps=1400,
     batch_size=16,
     lr=2e-3,
     warmup=20,
@@ -101,7 +101,7 @@ def t2vid_tiny_base() -> FrameRecipe:
         name="t2vid_tiny_base",
         model=NEW_TINY,
         data=WORLD_DATA,
-        world=WorldSamples(stills=3_400, pages=10_200, texts=2_400, checked_pages=128),
+        world=WorldSamples(stills=3_000, pages=17_000, texts=2_400, checked_pages=128),
         template="image-tiny",
         num_frames=NUM_FRAMES,
         pages=PAGES,
