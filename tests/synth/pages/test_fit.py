@@ -13,6 +13,7 @@ from textreel.synth.pages.errors import EmptyTextError, LayoutError, MissingGlyp
 from textreel.synth.pages.fonts import FontFile, default_font, open_font
 from textreel.synth.pages.glyphs import glyph_book
 from textreel.synth.pages.settings import PageSettings
+from textreel.synth.pages.shaping import ShapedLine
 from textreel.synth.pages.typeset import Typeset, typeset
 
 PROSE = (
@@ -147,6 +148,43 @@ def test_right_to_left_lines_stand_at_the_right() -> None:
     columns = np.flatnonzero((document.draw(0) < 128).any(axis=0))
     assert 424 <= columns[-1] < 428  # of 448 px with 20 px of margin
     assert columns[0] > 300
+
+
+def test_a_line_that_begins_with_latin_letters_keeps_its_paragraphs_direction() -> None:
+    settings = PageSettings(width_px=300, height_px=200)
+    document = typeset("זה משפט בעברית שמכיל OpenAI company שהיא.", settings, search=False)
+    line = document.pages[0].lines[1]
+    assert (line.text, line.direction) == ("OpenAI company שהיא.", "rtl")
+    ink = document.draw(0)[line.baseline_px - 20 : line.baseline_px] < 128
+    leftmost = ink[:, np.flatnonzero(ink.any(axis=0))[0]]
+    assert np.flatnonzero(leftmost).min() > 15, "the full stop stands where the sentence ends"
+    assert_whole(document)
+
+
+@pytest.mark.parametrize("letters", ["אב", "कख"])
+@pytest.mark.parametrize("shift", ["0 2000", "0 -1500", "-500 0", "500 0"])
+def test_letters_that_shaping_moves_stay_on_the_page(
+    tmp_path: Path, letters: str, shift: str
+) -> None:
+    rules = "".join(f"languagesystem {script} dflt; " for script in ("hebr", "deva", "dev2"))
+    rules += f"feature kern {{ pos u{ord(letters[0]):04X} <{shift} 0 0>; }} kern;"
+    font = open_font(make_font(tmp_path / "Box.ttf", letters, rules=rules))
+    for text in (letters, letters[::-1]):
+        assert_whole(typeset(text, PageSettings(margin_px=0), fonts=(font,), search=False))
+
+
+def test_a_shaped_paragraph_is_measured_a_line_at_a_time(monkeypatch) -> None:
+    measured = []
+    fits = ShapedLine._fits
+
+    def watched(line: ShapedLine, start: int, end: int) -> bool:
+        measured.append(end - start)
+        return fits(line, start, end)
+
+    monkeypatch.setattr(ShapedLine, "_fits", watched)
+    typeset(HEBREW * 20, PageSettings(), search=False)
+    longest = max(len(line) for line in lines_of(typeset(HEBREW * 20, PageSettings())))
+    assert max(measured) < 3 * longest
 
 
 def test_without_raqm_arabic_is_refused_by_name(monkeypatch) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from textreel.synth.pages.errors import MissingGlyphsError
+from textreel.synth.pages.errors import FontError, MissingGlyphsError
 from textreel.synth.pages.fonts import FontFile
 
 UNIT = 64
@@ -157,7 +157,14 @@ class GlyphBook:
     def _draw(self, character: str) -> int:
         number = self._font_of(character)
         font = self.pillow[number]
-        mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        try:
+            mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        except OSError as error:
+            raise FontError(
+                f"{self.fonts[number].name} is damaged: its glyph for U+{ord(character):04X} "
+                f"cannot be drawn ({error})",
+                hint="get the font file again, or name another font",
+            ) from error
         width, height = mask.size
         pixels = np.array(mask, dtype=np.uint8).reshape(height, width)
         rows, columns = np.nonzero(pixels)
