@@ -73,7 +73,8 @@ def export_records(
         out: a folder, or a file that ends in .tar.
         drawer: how texts become pages.
         format: of the pictures.
-        quarantine: takes texts that have no pages or cannot be drawn.
+        quarantine: takes texts that have no pages or cannot be drawn; its entries of an earlier
+            export are taken out when this one begins.
 
     Raises:
         ExportError: see `export_folder` and `export_tar`.
@@ -98,6 +99,7 @@ class _Texts:
         self.seen = self.without_pages = 0
 
     def __iter__(self) -> Iterator[tuple[str, Typeset]]:
+        self._quarantine.start_again({bad.id for bad in self._quarantine})
         for record in self._records:
             parts = [part for message in record.messages for part in message.parts]
             if all(part.kind != "pages" for part in parts):

@@ -148,7 +148,8 @@ class _Setter:
         self.paragraphs, self.sentences = paragraph_ends(text), sentence_ends(text)
         self._visible_end = len(text.rstrip())
         self._hard = (-1, -1)  # the line between two line ends that is being broken
-        self._shaped_span, self._shaped_line = (-1, -1), None
+        self._shaped_span = (-1, -1)
+        self._shaped_line: ShapedLine | None = None
 
     def fill(self, start: int) -> tuple[list[Span], int]:
         """Return the lines of the page that begins at `start`, and where the next one begins."""
