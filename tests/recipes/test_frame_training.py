@@ -28,7 +28,7 @@ from textreel.recipes.t2vid import FRAME_RECIPES, t2vid_idefics3
 from textreel.serve.run_files import read_template
 from textreel.serve.session import load
 from textreel.synth.pages.settings import PageSettings
-from textreel.train.config import TrainConfig
+from textreel.train.config import TrainConfig, learning_rate
 from textreel.train.frame_records import draw_batch
 
 PAGES = PageSettings(width_px=64, height_px=48, font_px=10, margin_px=2)
@@ -226,6 +226,9 @@ def test_published_settings_are_those_of_the_script() -> None:
     train = made.train
     assert train.batch_size * train.accumulate == 64
     assert (train.steps, train.warmup, train.lr) == (469, 14, 5e-6)
+    assert (train.weight_decay, train.betas, train.precision) == (0.01, (0.9, 0.999), "bf16")
+    rates = [learning_rate(step, train) for step in (0, 13, 14, 468)]
+    assert rates == pytest.approx([5e-6 / 14, 5e-6, 5e-6, 5e-7], rel=1e-3)
     assert (made.loss, made.num_frames, made.tiles) == ("all text", 24, False)
     assert made.max_tokens == 10240
     assert (made.pages.words, made.pages.width_px, made.pages.font_px) == (115, 448, 20)
