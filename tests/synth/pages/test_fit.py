@@ -12,7 +12,7 @@ from textreel.synth.pages.draw import PlacedLine, draw_coverage
 from textreel.synth.pages.errors import EmptyTextError, LayoutError, MissingGlyphsError
 from textreel.synth.pages.fonts import FontFile, default_font, open_font
 from textreel.synth.pages.glyphs import glyph_book
-from textreel.synth.pages.settings import PageSettings
+from textreel.synth.pages.settings import PageSettings, published
 from textreel.synth.pages.shaping import ShapedLine
 from textreel.synth.pages.typeset import Typeset, typeset
 
@@ -103,6 +103,15 @@ def test_lines_of_lists_and_code_stay_as_they_are() -> None:
         lines_of(typeset(text, PageSettings(), search=False))
         == text.replace("\n\n", "\n").splitlines()
     )
+
+
+def test_a_line_at_the_top_of_a_page_keeps_its_indentation() -> None:
+    text = "def f():\n" + "    call(1)\n\n" * 40
+    document = typeset(text, PageSettings(), search=False)
+    tops = [page.lines[0].text for page in document.pages]
+    assert tops == ["def f():"] + ["    call(1)"] * (len(tops) - 1)
+    assert len(tops) > 3
+    assert joined(document) == text
 
 
 def test_a_paragraph_wrapped_by_hand_is_joined() -> None:
@@ -200,8 +209,9 @@ def test_a_shaped_line_needs_one_font_for_all_of_it(chinese: FontFile) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n\t\n ", "\u200b\ufeff"])
 def test_a_text_without_anything_visible_is_refused(text: str) -> None:
-    with pytest.raises(EmptyTextError, match="none of them visible, has no pages"):
-        typeset(text, PageSettings(), search=False)
+    for settings in (PageSettings(), published(engine="basic")):
+        with pytest.raises(EmptyTextError, match="none of them visible, has no pages"):
+            typeset(text, settings, search=False)
 
 
 def test_characters_without_a_font_are_refused_by_script(tmp_path: Path) -> None:

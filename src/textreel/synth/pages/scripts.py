@@ -54,11 +54,13 @@ SHAPED = (
 
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last, _ in SHAPED)
 SHAPED_PATTERN = re.compile(f"[{_CLASS}]")
-INVISIBLE_PATTERN = re.compile(
-    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff]"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
 )
+INVISIBLE_PATTERN = re.compile(f"[{_INVISIBLE}]")
 """Default-ignorable characters (DerivedCoreProperties.txt) that texts do contain."""
+VISIBLE_PATTERN = re.compile(rf"[^\s{_INVISIBLE}]")
 LINE_END_PATTERN = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _ASIAN = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
 
