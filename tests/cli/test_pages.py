@@ -80,6 +80,12 @@ def test_what_cannot_be_drawn_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_a_file_name_with_spaces_names_a_folder(text_file: Path, capsys) -> None:
+    text_file.rename("my (old) book.md")
+    assert run(["synth", "pages", "my (old) book.md", "--out", "pages"]) == 0
+    assert Path("pages/my__old__book/page-00000.png").is_file()
+
+
 def test_a_text_of_another_encoding_is_named(text_file: Path, capsys) -> None:
     text_file.write_bytes(b"caf\xe9")
     assert run(["synth", "pages", "book.txt", "--out", "pages"]) == 2

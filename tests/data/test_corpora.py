@@ -94,6 +94,8 @@ def test_what_is_wrong_is_said() -> None:
         unwrap(WRAPPED["book"][0].rpartition("What")[0])
     with pytest.raises(RowError, match=r"no field 'output'; there are: instruction"):
         from_longalpaca({"instruction": WRAPPED["paper"][0]})
+    with pytest.raises(RowError, match="'output' is a NoneType, no text"):
+        from_longalpaca({"instruction": WRAPPED["paper"][0], "output": None})
     with pytest.raises(RowError, match="'output' is a list, no text"):
         from_longalpaca({"instruction": WRAPPED["paper"][0], "output": []})
 

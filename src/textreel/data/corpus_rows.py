@@ -102,7 +102,7 @@ def text_of(row: Mapping[str, Json], field: str) -> str:
         RowError: it is missing or no text; lists the fields there are.
     """
     value = row.get(field)
-    if value is None:
+    if field not in row:
         raise RowError(
             f"no field {field!r}; there are: {', '.join(sorted(map(str, row)))}",
             code=f"no {field}",

@@ -66,6 +66,16 @@ def test_a_font_that_cannot_draw_is_refused(tmp_path: Path) -> None:
         book.ids(codes_of("a"))
 
 
+def test_an_empty_glyph_of_a_letter_is_no_glyph(tmp_path: Path) -> None:
+    font = open_font(make_font(tmp_path / "Colour.ttf", "\U0001f600\u2800 ", ink=0))
+    book = GlyphBook((font,), size_px=20, width_px=99)
+    assert book.boxes(book.ids(codes_of("\u2800 ")))[0].tolist() == [0, 0]
+    with pytest.raises(
+        MissingGlyphsError, match=r"draws nothing for U\+1F600 \(emoji\): its glyph"
+    ):
+        book.ids(codes_of("\U0001f600"))
+
+
 def test_without_matplotlib_the_way_out_is_named(monkeypatch) -> None:
     monkeypatch.setattr(fonts, "find_spec", lambda name: None)
     with pytest.raises(FontError, match=r"there is no DejaVuSans.ttf: it comes with matplotlib"):

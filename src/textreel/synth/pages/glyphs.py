@@ -18,6 +18,7 @@ from PIL import ImageFont
 
 from textreel.synth.pages.errors import FontError, MissingGlyphsError
 from textreel.synth.pages.fonts import FontFile
+from textreel.synth.pages.scripts import has_ink, script_of
 
 UNIT = 64
 """Parts of a pixel in which the pen moves (FreeType's 26.6 fixed point)."""
@@ -168,6 +169,12 @@ class GlyphBook:
         width, height = mask.size
         pixels = np.array(mask, dtype=np.uint8).reshape(height, width)
         rows, columns = np.nonzero(pixels)
+        if not rows.size and has_ink(character):
+            raise MissingGlyphsError(
+                f"{self.fonts[number].name} draws nothing for U+{ord(character):04X} "
+                f"({script_of(character)}): its glyph is empty, as in fonts of coloured pictures",
+                hint="name a font with outlines for it, or leave such texts out",
+            )
         box = (0, 0, 0, 0)
         if rows.size:
             box = (

@@ -60,9 +60,27 @@ _INVISIBLE = (
 )
 INVISIBLE_PATTERN = re.compile(f"[{_INVISIBLE}]")
 """Default-ignorable characters (DerivedCoreProperties.txt) that texts do contain."""
+_BLANK = "\u2800\ufffc\u115f\u1160\u3164\uffa0"
+"""Characters whose glyph may be empty: Braille's blank, objects, fillers of Korean syllables."""
 VISIBLE_PATTERN = re.compile(rf"[^\s{_INVISIBLE}]")
 LINE_END_PATTERN = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
-_ASIAN = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
+_ASIAN = {
+    "CJK": "Chinese",
+    "IDEOGRAPHIC": "Chinese",
+    "FULLWIDTH": "full-width forms",
+    "HIRAGANA": "Japanese",
+    "KATAKANA": "Japanese",
+    "HANGUL": "Korean",
+}
+
+
+def has_ink(character: str) -> bool:
+    r"""Return whether a letter, number, punctuation mark or symbol must show something.
+
+    >>> has_ink("a"), has_ink(" "), has_ink("\u0301")
+    (True, False, False)
+    """
+    return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
 
 
 def is_shaped(text: str) -> bool:
