@@ -81,7 +81,7 @@ def test_a_mix_in_json_lists_licences(folder: Path, capsys) -> None:
         ),
         (
             ["--take", "longalpaca=1", "--take", "video-chatgpt=1", "--fields", "longalpaca=a,b"],
-            "--fields longalpaca: three names are needed, got 2",
+            "fields 'a,b': three names are needed, of context, instruction and answer",
         ),
         (["--take", "longalpaca=7", "--take", "video-chatgpt=1"], "has 6 different samples"),
     ],
@@ -109,3 +109,15 @@ def test_an_export_needs_the_pages(folder: Path, capsys) -> None:
 def test_a_file_that_holds_no_records_is_named(folder: Path, capsys) -> None:
     assert run(["data", "diversity", "papers.json"]) == 2
     assert "papers.json line 1 is no record: a record has no id" in capsys.readouterr().err
+
+
+def test_a_file_of_any_fields_is_checked(folder: Path, capsys) -> None:
+    rows = [{"t": "A long text.", "q": "Why?", "a": "So."}, {"t": "x", "q": "Why?", "a": "So."}]
+    Path("rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    options = ["--as", "fields", "--fields", "t,q,a", "--max-bad", "1"]
+    assert run(["data", "check", "rows.json", *options]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 rows are samples" in said
+    assert "set aside: 1 swapped columns" in said
+    assert run(["data", "check", "rows.json", "--fields", "t,q,a"]) == 2
+    assert "--media and --fields have no effect without --as" in capsys.readouterr().err

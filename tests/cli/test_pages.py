@@ -19,8 +19,8 @@ def text_file(tmp_path: Path, monkeypatch) -> Path:
 def test_a_text_file_becomes_pages(text_file: Path, capsys) -> None:
     assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "60"]) == 0
     files = sorted(path.name for path in Path("pages/book").iterdir())
-    assert files[0] == "page-00000.png"
-    assert capsys.readouterr().out == f"pages: {len(files)} pages of 1 texts\n"
+    assert files[:2] == ["made_with.json", "page-00000.png"]
+    assert capsys.readouterr().out == f"pages: {len(files) - 1} pages of 1 texts\n"
     assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "60"]) == 0
     assert "(1 texts were there)" in capsys.readouterr().out
     assert run(["synth", "pages", "book.txt", "--out", "pages", "--words", "50"]) == 2
@@ -50,6 +50,7 @@ def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None
     assert "1 of 1 samples are bad, 1% allowed: 1 no font" in capsys.readouterr().err
     assert run([*options, "--max-bad", "1"]) == 0
     assert "set aside: 1 no font" in capsys.readouterr().out
+    assert run([*options, "--max-bad", "1", "--words", "9"]) == 2  # pages of other settings
     assert len(Path("pages.quarantine.jsonl").read_text().splitlines()) == 1
     assert run(["synth", "pages", "book.txt", "--out", "coded", "--draw-codes"]) == 0
 
@@ -61,6 +62,10 @@ def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None
         (["--jitter", "font_px=12"], "--jitter 'font_px' with 1 numbers is not known"),
         (["--jitter", "colour=1:2"], "--jitter 'colour' with 2 numbers is not known"),
         (["--jitter", "font_px=a:b"], "needs a value of kind span"),
+        (["--jitter", "font_px=12.5:20"], "--jitter font_px=12.5:20.0: whole numbers are needed"),
+        (["--jitter", "seed=nan"], "--jitter seed=nan: whole numbers are needed"),
+        (["--jitter", "margin_px=-4:4"], "margins of -4 px leave nothing of a page"),
+        (["--jitter", "seed=1", "--layout", "published"], "the published layout has no jitter"),
         (["--jitter", "font_px=30:20"], "jitter of font_px from 30 to 20: nothing between"),
         (["--layout", "fancy"], "layout 'fancy' is none of fit, published"),
         (["--format", "gif"], "pictures of kind 'gif' are not written"),
@@ -73,6 +78,12 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     assert run(["synth", "pages", "book.txt", "--out", "pages", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_file_name_with_spaces_names_a_folder(text_file: Path, capsys) -> None:
+    text_file.rename("my (old) book.md")
+    assert run(["synth", "pages", "my (old) book.md", "--out", "pages"]) == 0
+    assert Path("pages/my__old__book/page-00000.png").is_file()
 
 
 def test_a_text_of_another_encoding_is_named(text_file: Path, capsys) -> None:

@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from textreel.data.corpora import CorpusCount, CorpusError, CorpusFile, read_corpus
+from textreel.data.corpora import (
+    CorpusCount,
+    CorpusError,
+    CorpusFile,
+    read_corpus,
+    read_field_names,
+)
 from textreel.data.corpus_rows import (
     MIN_WORDS,
     NQ_REQUEST,
@@ -88,6 +94,8 @@ def test_what_is_wrong_is_said() -> None:
         unwrap(WRAPPED["book"][0].rpartition("What")[0])
     with pytest.raises(RowError, match=r"no field 'output'; there are: instruction"):
         from_longalpaca({"instruction": WRAPPED["paper"][0]})
+    with pytest.raises(RowError, match="'output' is a NoneType, no text"):
+        from_longalpaca({"instruction": WRAPPED["paper"][0], "output": None})
     with pytest.raises(RowError, match="'output' is a list, no text"):
         from_longalpaca({"instruction": WRAPPED["paper"][0], "output": []})
 
@@ -97,6 +105,15 @@ NQ_PROMPT = (
     f"Document [1] {LONG}\n\nQuestion: who wrote Moby Dick\nAnswer:"
 )
 NQ_ANSWER = "Answer: Herman Melville\nLong Answer: It was Melville.\nGold Document ID: 4"
+
+
+def test_the_words_before_question_and_answer_belong_to_the_wrapper() -> None:
+    head, _, question = WRAPPED["paper"][0].rpartition("What")
+    row = {"instruction": f"{head}Question: What{question}", "output": "Answer: Chess."}
+    made = from_longalpaca(row)
+    assert (made.instruction, made.answer) == ("What is it about?", "Chess.")
+    with pytest.raises(RowError, match="nothing is asked after the document"):
+        from_longalpaca({"instruction": f"{head}Question: ", "output": "Chess."})
 
 
 def test_natural_questions_keep_names_and_lose_the_retrieval_prompt() -> None:
@@ -129,6 +146,9 @@ def test_longqlora_has_conversations_of_one_turn() -> None:
     turn = {"human": WRAPPED["paper"][0], "assistant": "Chess."}
     assert from_longqlora({"conversation": [turn]}).context == PAPER
     assert from_longqlora({"instruction": WRAPPED["paper"][0], "output": "Chess."}).context == PAPER
+    book = {"human": f"{LONG}\n\nQ: Summarize it.\nA:", "assistant": "Well."}
+    made = from_longqlora({"conversation": [book]})
+    assert made == from_booksum({"prompt": book["human"], "completion": "Well."})
     with pytest.raises(RowError, match="a conversation of 2 turns, one wanted"):
         from_longqlora({"conversation": [turn, turn]})
 
@@ -199,6 +219,27 @@ def test_counts_add_up_to_the_rows(tmp_path: Path, as_list: bool) -> None:
     assert quarantine.summary() == codes
 
 
+def test_half_a_character_is_a_counted_reject(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"text": PAPER, "q": "What?", "a": "Chess."}
+    rows = [row, row | {"text": f"{PAPER} \ud83d"}, row | {"licence": "\udc00"}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    fields = read_field_names("text, q,a")
+    quarantine, count = Quarantine(tmp_path / "bad.jsonl", max_bad=None), CorpusCount()
+    file = CorpusFile(path=path, corpus="fields", fields=fields)
+    assert len(list(read_corpus(file, quarantine=quarantine, count=count))) == 1
+    assert count.reasons == {"lone surrogate": 2}
+    assert r"half a character ('\ud83d') stands in a text" in next(iter(quarantine)).message
+
+
+@pytest.mark.parametrize("corpus", ["records", "captions"])
+def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path, corpus: str) -> None:
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": "\xe9"}\r\n')
+    with pytest.raises(TextualDataError, match=r"latin.jsonl line 1 is no JSON: 'utf-8' codec"):
+        list(read_corpus(CorpusFile(path=path, corpus=corpus), quarantine=Quarantine()))
+
+
 def test_our_records_and_videos_come_back(tmp_path: Path) -> None:
     path = tmp_path / "videos.json"
     path.write_text(json.dumps([{"q": "What?", "a": "A cat.", "video_id": "v1"}]))
@@ -219,6 +260,8 @@ def test_a_corpus_must_be_known_and_there(tmp_path: Path) -> None:
         CorpusFile(path=tmp_path, corpus="fields")
     with pytest.raises(CorpusError, match="context, instruction, answer are needed"):
         CorpusFile(path=tmp_path, corpus="fields", fields={"context": "a"})
+    with pytest.raises(CorpusError, match=r"fields 'a,,b': three names are needed"):
+        read_field_names("a,,b")
     missing = CorpusFile(path=tmp_path / "none.json", corpus="records")
     with pytest.raises(CorpusError, match=r"there is no file .*none.json"):
         list(read_corpus(missing, quarantine=Quarantine()))

@@ -9,6 +9,7 @@ from textreel.data.diversity import (
     entropy,
     hash_embed,
     instruction_of,
+    instructions_by_source,
     mean_similarity,
     measure_diversity,
     template_share,
@@ -90,6 +91,28 @@ def test_the_instruction_is_what_the_user_says_first() -> None:
     assert instruction_of(Record(id="a", messages=(user,))) == "Why?"
     answer = Message(role="assistant", parts=(Part(kind="text", value="x"),))
     assert instruction_of(Record(id="a", messages=(answer,))) == ""
+
+
+def test_sources_are_corpora_and_files_of_any_fields() -> None:
+    asked = Message(role="user", parts=(Part(kind="text", value="Why?"),))
+    places = (
+        "longalpaca: a.json line 1",
+        "fields: b: c.jsonl line 2",
+        "fields: d.jsonl line 3",
+        "",
+    )
+    found = instructions_by_source(
+        [Record(id=place or "-", source=place, messages=(asked,)) for place in places], sample=5
+    )
+    assert list(found) == ["longalpaca", "b: c.jsonl", "d.jsonl", "unknown"]
+
+
+@pytest.mark.parametrize("name", ["plot.gif", "plot"])
+def test_a_picture_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
+    made = measure_diversity({"a": QUESTIONS, "b": TEMPLATES}, clusters=4)
+    with pytest.raises(DiversityError, match=r"pictures are not drawn as '(gif|a file without)"):
+        plot_diversity(made, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

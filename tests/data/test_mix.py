@@ -71,6 +71,36 @@ def test_a_sample_counts_where_it_comes_first(tmp_path: Path) -> None:
     assert len(read(tmp_path / "mix")[1]["ids"]) == 8
 
 
+def test_counts_add_up_where_one_file_is_two_sources(tmp_path: Path) -> None:
+    rows = [row(1) | {"b": "other"}, {"c": "", "i": "x", "a": "y", "b": "z"}]
+    one = corpus(tmp_path / "one.jsonl", rows)
+    two = CorpusFile(path=one.path, corpus="fields", fields=FIELDS | {"answer": "b"})
+    sources = [Source(name="a", file=one, count=1), Source(name="b", file=two, count=1)]
+    for report in make_mix(sources, tmp_path / "mix").sources:
+        assert (report.rows, report.unique) == (2, 1)
+        assert report.rejected == {"empty context": 1}
+
+
+def test_no_two_samples_have_one_id(tmp_path: Path) -> None:
+    said = [("a", "Why?"), ("a", "How?"), ("b", "Who?")]
+    lines = [
+        {"id": id, "messages": [{"role": role, "content": text} for role in ("user", "assistant")]}
+        for id, text in said
+    ]
+    files = []
+    for name, rows in (("one", lines[:1]), ("two", lines[1:])):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        files.append(
+            Source(name=name, file=CorpusFile(path=path, corpus="records"), count=len(rows))
+        )
+    make_mix(files, tmp_path / "mix")
+    records, manifest = read(tmp_path / "mix")
+    ids = {record["messages"][0]["content"][0]["text"]: record["id"] for record in records}
+    assert (ids["Why?"], ids["Who?"], len(ids["How?"])) == ("a", "b", 16)
+    assert sorted(manifest["ids"]) == sorted(ids.values())
+
+
 def test_the_same_seed_gives_the_same_mix_in_any_order_of_rows(
     sources: list[Source], tmp_path: Path
 ) -> None:

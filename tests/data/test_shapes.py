@@ -120,6 +120,14 @@ def test_a_video_with_frames_is_its_frames(folder: Path) -> None:
     assert shown(folder, "minicpm", VIDEO)[0]["image"] == {"<image_00>": str(folder / "cat/0.jpg")}
 
 
+def test_frames_are_found_by_a_videos_path_before_its_name(folder: Path) -> None:
+    for place in ("cat", "a/cat"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "0.jpg").touch()
+    (row,) = shown(folder, "minicpm", VIDEO)
+    assert row["image"] == {"<image_00>": str(folder / "a/cat/0.jpg")}
+
+
 def test_no_records_are_an_empty_list(folder: Path) -> None:
     assert shown(folder, "llava") == []
 
@@ -133,9 +141,16 @@ def test_what_has_no_form_is_refused_by_name(folder: Path) -> None:
         assert not out.exists()
 
     refuse(
-        VIDEO, r"v1 shows the video a/cat.mp4; MiniCPM's map holds pictures only", shape="minicpm"
+        VIDEO,
+        r"record v1: it shows the video a/cat.mp4; MiniCPM's map holds pictures only",
+        shape="minicpm",
     )
     refuse(PAGES, r"shape 'x' is none of minicpm", shape="x")
+    marked = Message(role="user", parts=(Part(kind="text", value="What is <image> for?"),))
+    for shape in ("minicpm", "llava", "sharegpt", "internvl"):
+        refuse(Record(id="m", messages=(marked,)), r"record m: a text holds <image>", shape=shape)
+    with pytest.raises(ShapeError, match="there is no folder none of pictures"):
+        write_shape([VIDEO], out, shape="llava", pictures=[Path("none")])
     other = Record(id="p2", messages=PAGES.messages)
     refuse(other, "record p2 has pages, and there are no pictures of them in")
     timed = Part(kind="video", value="c.mp4", start_s=1.0)

@@ -163,7 +163,7 @@ def test_a_file_is_checked_with_lines_and_remedies(tmp_path: Path, capsys) -> No
     assert run([*words, "--model", "m"]) == 2
     assert "--as checks an annotation file" in capsys.readouterr().err
     assert run(["data", "check", str(path), "--media", str(tmp_path)]) == 2
-    assert "--media has no effect without --as" in capsys.readouterr().err
+    assert "--media and --fields have no effect without --as" in capsys.readouterr().err
 
 
 def test_a_damaged_csv_says_its_line(tmp_path: Path) -> None:

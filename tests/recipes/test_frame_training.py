@@ -9,6 +9,7 @@ import torch
 
 from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from tests.serve.runs import video
+from tests.synth.pages.font_files import make_font
 from textreel.data.errors import FingerprintError, TooManyBadError
 from textreel.data.long_text import LongText
 from textreel.data.record import Message, Part, Record
@@ -27,8 +28,10 @@ from textreel.recipes.recipe import RecipeError
 from textreel.recipes.t2vid import FRAME_RECIPES, t2vid_idefics3
 from textreel.serve.run_files import read_template
 from textreel.serve.session import load
+from textreel.synth.pages.errors import FontError
+from textreel.synth.pages.fonts import default_font, open_font
 from textreel.synth.pages.settings import PageSettings
-from textreel.train.config import TrainConfig
+from textreel.train.config import TrainConfig, learning_rate
 from textreel.train.frame_records import draw_batch
 
 PAGES = PageSettings(width_px=64, height_px=48, font_px=10, margin_px=2)
@@ -174,6 +177,7 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     kept, lengths = open_records(allowed, made, source, tmp_path)
     bad = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert {line["id"] for line in bad} >= {"gone", "late", "sound", "rune"}
+    assert {"no font", "MissingFileError"} <= {line["code"] for line in bad}
     assert any("past the end of a video" in line["message"] for line in bad)
     assert len(kept) == len(lengths) == 8 - len(bad)
     assert max(lengths) <= 150
@@ -205,6 +209,27 @@ def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, mon
         open_records(other, made, source, tmp_path)
 
 
+def test_fonts_of_the_machine_are_named_and_missed(home: Path, tmp_path: Path, monkeypatch) -> None:
+    other = open_font(make_font(tmp_path / "Rune.ttf", "\ue000"))
+    monkeypatch.setattr("textreel.synth.pages.choosing.machine_fonts", lambda folders: (other,))
+    monkeypatch.setattr("textreel.synth.pages.fonts.machine_fonts", lambda folders: (other,))
+    text = asked("rune", Part(kind="pages", value="a \ue000"), "a")
+    write_records(tmp_path / "runes.jsonl", [text])
+    wanted = recipe(home, data=str(tmp_path / "runes.jsonl"))
+    made = open_learner(wanted)
+    found = open_records(wanted, made, open_source(wanted, made), tmp_path)
+    assert json.loads((tmp_path / "fonts.json").read_text()) == {
+        font.sha256: font.name for font in (default_font(), other)
+    }
+    assert open_records(wanted, made, open_source(wanted, made), tmp_path) == found
+    mono = replace(wanted, page_font="DejaVuSansMono.ttf", data=str(home / "records.jsonl"))
+    open_records(mono, made, open_source(mono, made), tmp_path / "mono")
+    open_records(mono, made, open_source(mono, made), tmp_path / "mono")
+    monkeypatch.setattr("textreel.synth.pages.fonts.machine_fonts", lambda folders: ())
+    with pytest.raises(FontError, match="no font on this machine has sha256"):
+        open_records(wanted, made, open_source(wanted, made), tmp_path)
+
+
 def test_texts_alone_stand_beside_pages_and_videos(home: Path) -> None:
     wanted = recipe(home)
     made = open_learner(wanted)
@@ -226,6 +251,9 @@ def test_published_settings_are_those_of_the_script() -> None:
     train = made.train
     assert train.batch_size * train.accumulate == 64
     assert (train.steps, train.warmup, train.lr) == (469, 14, 5e-6)
+    assert (train.weight_decay, train.betas, train.precision) == (0.01, (0.9, 0.999), "bf16")
+    rates = [learning_rate(step, train) for step in (0, 13, 14, 468)]
+    assert rates == pytest.approx([5e-6 / 14, 5e-6, 5e-6, 5e-7], rel=1e-3)
     assert (made.loss, made.num_frames, made.tiles) == ("all text", 24, False)
     assert made.max_tokens == 10240
     assert (made.pages.words, made.pages.width_px, made.pages.font_px) == (115, 448, 20)

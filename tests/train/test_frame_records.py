@@ -177,6 +177,23 @@ def test_the_loss_on_64_records_falls_below_a_fifth(folder: Path, tmp_path: Path
     assert sum(known[-8:]) / 8 < 0.2 * known[0]
 
 
+def test_a_video_of_fewer_frames_than_asked_is_measured_exactly(
+    folder: Path, tmp_path: Path
+) -> None:
+    frames = np.zeros((3, 3, 32, 48), dtype=np.uint8)
+    clip = Clip(frames=frames, frame_times_s=np.arange(3) / 4, duration_s=0.75, source="black")
+    write_clip(tmp_path / "short.mp4", clip, fps=4)
+    shown = (Part(kind="video", value="short.mp4"), Part(kind="text", value="?"))
+    said = Message(role="assistant", parts=(Part(kind="text", value="0"),))
+    record = Record(id="s", messages=(Message(role="user", parts=shown), said))
+    made = load(folder, Tuning())
+    source = source_of(made, sampling=SamplingSpec(num_frames=8), media=tmp_path)
+    described = describe_shown(source)(record)
+    assert described[0].count == 3
+    lengths = SequenceLengths(made.reader, source.collator)
+    assert lengths.of(record, described).tokens == draw_batch([record], source).num_tokens
+
+
 def test_videos_and_pages_stand_in_one_batch(folder: Path, tmp_path: Path) -> None:
     frames = np.zeros((8, 3, 32, 48), dtype=np.uint8)
     clip = Clip(frames=frames, frame_times_s=np.arange(8) / 4, duration_s=2.0, source="black")

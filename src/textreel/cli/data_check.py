@@ -24,6 +24,10 @@ Corpus = Annotated[
     str | None,
     typer.Option("--as", metavar="CORPUS", help="It is an annotation file: webvid, llava, ..."),
 ]
+Fields = Annotated[
+    str | None,
+    typer.Option(metavar="C,I,A", help="With --as fields: those of context, instruction, answer."),
+]
 Media = Annotated[
     Path | None, typer.Option(metavar="DIR", help="With --as: look for pictures and videos there.")
 ]
@@ -46,6 +50,7 @@ BlindAnswers = Annotated[
 def data_check(
     file: File,
     corpus: Corpus = None,
+    fields: Fields = None,
     media: Media = None,
     encoder: opt.Encoder = None,
     benchmarks: opt.Benchmarks = None,
@@ -71,10 +76,10 @@ def data_check(
         others = (encoder, benchmarks, limits, list_to, keep_to, blind_llm, blind_answers)
         if model or key_env or any(other is not None for other in others):
             raise OptionError("--as checks an annotation file: of the others it takes --max-bad")
-        _check_corpus(file, corpus, media=media, max_bad=max_bad, as_json=as_json)
+        _check_corpus(file, corpus, fields=fields, media=media, max_bad=max_bad, as_json=as_json)
         return
-    if media is not None:
-        raise OptionError("--media has no effect without --as")
+    if media is not None or fields is not None:
+        raise OptionError("--media and --fields have no effect without --as")
 
     from textreel.data.errors import TooManyBadError
     from textreel.synth.check.report import check_file
@@ -104,15 +109,23 @@ def data_check(
 
 
 def _check_corpus(
-    file: Path, corpus: str, *, media: Path | None, max_bad: str, as_json: bool
+    file: Path,
+    corpus: str,
+    fields: str | None,
+    *,
+    media: Path | None,
+    max_bad: str,
+    as_json: bool,
 ) -> None:
     from dataclasses import asdict
 
-    from textreel.data.corpora import CorpusFile
+    from textreel.data.corpora import CorpusFile, read_field_names
     from textreel.data.corpus_check import check_corpus
     from textreel.data.errors import TooManyBadError
 
-    report, bad = check_corpus(CorpusFile(path=file, corpus=corpus), media=media, max_bad=max_bad)
+    names = None if fields is None else read_field_names(fields)
+    opened = CorpusFile(path=file, corpus=corpus, fields=names)
+    report, bad = check_corpus(opened, media=media, max_bad=max_bad)
     lines = [
         f"{report.records} of {report.rows} rows are samples, with {report.messages} messages and "
         f"{report.media} pictures and videos"

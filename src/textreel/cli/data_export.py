@@ -60,9 +60,11 @@ def data_diversity(
         instructions_by_source,
         measure_diversity,
     )
-    from textreel.data.diversity_plot import plot_diversity
+    from textreel.data.diversity_plot import check_ending, plot_diversity
     from textreel.data.record_files import read_records
 
+    if plot is not None:
+        check_ending(plot)
     asked = instructions_by_source(read_records(mix), sample=sample)
     embed: Embed = hash_embed
     if encoder is not None:

@@ -130,7 +130,7 @@ def _sources(
     fields: dict[str, str],
     licences: dict[str, str],
 ) -> "list[Source]":
-    from textreel.data.corpora import CORPORA, FIELDS, CorpusFile
+    from textreel.data.corpora import CORPORA, CorpusFile, read_field_names
     from textreel.data.mix import Source
 
     for option, names in (("--as", corpora), ("--fields", fields), ("--licence", licences)):
@@ -138,15 +138,13 @@ def _sources(
             raise OptionError(f"{option} for {', '.join(sorted(unknown))}, which is no --source")
     sources = []
     for name, path in paths.items():
-        columns = fields[name].split(",") if name in fields else None
-        if columns is not None and len(columns) != len(FIELDS):
-            raise OptionError(f"--fields {name}: three names are needed, got {len(columns)}")
+        columns = read_field_names(fields[name]) if name in fields else None
         default = "fields" if columns else name if name in CORPORA else "records"
         file = CorpusFile(
             path=path,
             corpus=corpora.get(name, default),
             licence=licences.get(name, ""),
-            fields=None if columns is None else dict(zip(FIELDS, columns, strict=True)),
+            fields=columns,
         )
         sources.append(Source(name=name, file=file, count=counts[name]))
     return sources

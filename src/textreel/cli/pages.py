@@ -11,7 +11,6 @@ from textreel.cli.pairs import read_pairs
 from textreel.cli.words import count_all
 
 if TYPE_CHECKING:
-    from textreel.data.quarantine import Quarantine
     from textreel.synth.pages.export_records import PagesReport
     from textreel.synth.pages.jitter import Jitter
     from textreel.synth.pages.settings import PageSettings
@@ -63,6 +62,7 @@ def synth_pages(
     as_json: JsonOption = False,
 ) -> None:
     """Draw pages as files. Training needs none: it draws its pages as it goes."""
+    from textreel.data.quarantine import Quarantine
     from textreel.synth.pages.drawer import PageDrawer
     from textreel.synth.pages.export_records import export_records, read_texts
     from textreel.synth.pages.fonts import open_font
@@ -73,7 +73,7 @@ def synth_pages(
     fonts = tuple(map(open_font, font or ()))
     drawer = PageDrawer.of_fonts(settings, fonts, jitter=_jitter(jitter))
     picture: Any = format  # whatever was typed: the writer checks it
-    quarantine = _fresh_quarantine(out, max_bad)
+    quarantine = Quarantine(out.with_name(f"{out.name}.quarantine.jsonl"), max_bad=max_bad)
     report = export_records(read_texts(texts), out, drawer, format=picture, quarantine=quarantine)
     emit(report, as_json=as_json, text=describe(report))
 
@@ -117,11 +117,11 @@ def _jitter(given: list[str] | None) -> "Jitter | None":
     values: dict[str, Any] = {}
     for name, span in read_pairs(given, option="--jitter", kind=_span).items():
         if name in ("contrast", "seed") and len(span) == 1:
-            values[name] = int(span[0])
+            values[name] = _whole(name, span)[0]
         elif name in ("font_px", "margin_px") and len(span) == 2:
-            values[name] = (int(span[0]), int(span[1]))
+            values[name] = _whole(name, span)
         elif name == "line_spacing" and len(span) == 2:
-            values[name] = (span[0], span[1])
+            values[name] = span
         else:
             raise OptionError(
                 f"--jitter {name!r} with {len(span)} numbers is not known",
@@ -130,15 +130,11 @@ def _jitter(given: list[str] | None) -> "Jitter | None":
     return Jitter(**values)
 
 
+def _whole(name: str, span: tuple[float, ...]) -> tuple[int, ...]:
+    if not all(number.is_integer() for number in span):
+        raise OptionError(f"--jitter {name}={':'.join(map(str, span))}: whole numbers are needed")
+    return tuple(map(int, span))
+
+
 def _span(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(":")))
-
-
-def _fresh_quarantine(out: Path, max_bad: str) -> "Quarantine":
-    """Make the one beside `out`, without the entries of an earlier run: all is looked at again."""
-    from textreel.data.quarantine import Quarantine
-
-    path = out.with_name(f"{out.name}.quarantine.jsonl")
-    if len(Quarantine(path, max_bad=max_bad)):
-        path.unlink()
-    return Quarantine(path, max_bad=max_bad)

@@ -12,7 +12,7 @@ from typing import Literal
 from textreel.data.files import Json
 from textreel.data.long_text import RowError
 from textreel.data.record import Message, Part, Record, Role
-from textreel.data.shapes import shape_row
+from textreel.data.shapes import ShapeError, shape_row
 
 Conversations = Literal["llava", "sharegpt"]
 _ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
@@ -51,7 +51,10 @@ def from_conversations(
     if not id:
         raise RowError("no id", code="no id", hint="give every row an id of its own")
     record = Record(id=id, messages=messages, source=source, licence=licence)
-    again = shape_row(record, shape)
+    try:
+        again = shape_row(record, shape)
+    except ShapeError as error:
+        raise RowError(str(error), code="marks", hint=error.hint) from error
     if again != row:
         odd = sorted(k for k in again.keys() | row.keys() if again.get(k) != row.get(k))
         raise RowError(

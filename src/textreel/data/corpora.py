@@ -7,10 +7,12 @@ captions of CC595k and MiniGPT-4 are a list inside an object. Ids of long texts 
 their content, so a corpus may be filtered or reordered and a mix of it stays the same.
 """
 
+import codecs
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,12 +78,17 @@ class CorpusCount:
     Attributes:
         rows: seen so far.
         records: read.
-        rejected: set aside.
+        reasons: how many were set aside, by reason.
     """
 
     rows: int = 0
     records: int = 0
-    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rejected(self) -> int:
+        """Rows that were set aside."""
+        return self.reasons.total()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,12 +116,27 @@ class CorpusFile:
             raise CorpusError(
                 f"corpus {self.corpus!r}: names of fields go with the corpus 'fields', and it "
                 f"needs them",
-                hint="such as context=text,instruction=question,answer=answer",
+                hint="such as --fields text,question,answer",
             )
         if self.fields is not None and self.fields.keys() != set(FIELDS):
             raise CorpusError(
                 f"fields for {', '.join(sorted(self.fields))}: {', '.join(FIELDS)} are needed"
             )
+
+
+def read_field_names(text: str) -> dict[str, str]:
+    """Read `CONTEXT,INSTRUCTION,ANSWER`, the names of the fields that hold them.
+
+    Raises:
+        CorpusError: not three names.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != len(FIELDS) or not all(names):
+        raise CorpusError(
+            f"fields {text!r}: three names are needed, of context, instruction and answer",
+            hint="such as text,question,answer",
+        )
+    return dict(zip(FIELDS, names, strict=True))
 
 
 def read_corpus(
@@ -137,19 +159,32 @@ def read_corpus(
     for line, row in _rows(file):
         count.rows += 1
         try:
-            record = _record(file, row, line)
+            record = _writable(_record(file, row, line))
         except (RowError, RecordError) as error:
-            count.rejected += 1
+            code = getattr(error, "code", "record")
+            count.reasons[code] += 1
             quarantine.add(
                 f"{file.path.name} line {line} row {count.rows}",
                 source=str(file.path),
                 line=line,
-                code=getattr(error, "code", "record"),
+                code=code,
                 message=f"{error}; {error.hint}" if error.hint else str(error),
             )
             continue
         count.records += 1
         yield record
+
+
+def _writable(record: Record) -> Record:
+    """Return a record, or refuse one with half a character of UTF-16, which no file can hold."""
+    try:
+        json.dumps(record.to_json(), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RowError(
+            f"half a character ({error.object[error.start : error.end]!a}) stands in a text",
+            code="lone surrogate",
+        ) from error
+    return record
 
 
 def _record(file: CorpusFile, row: Json, line: int) -> Record:
@@ -196,11 +231,11 @@ def _inner_rows(path: Path, field: str) -> Iterator[tuple[int, Json]]:
 
     A file that is a list itself is read as one.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    if text.lstrip().startswith("["):
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if content.lstrip().startswith(b"["):
         yield from read_json_list(path)
         return
-    whole = _parse(text, path, 1)
+    whole, text = _parse(content, path, 1), content.decode()
     rows = whole.get(field) if isinstance(whole, dict) else None
     if not isinstance(rows, list):
         raise TextualDataError(
@@ -221,15 +256,16 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Json]]:
     if start.startswith(b"["):
         yield from read_json_list(path)
         return
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, _parse(line, path, number)
+            content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if content.strip():
+                yield number, _parse(content, path, number)
 
 
-def _parse(line: str, path: Path, number: int) -> Json:
+def _parse(line: bytes, path: Path, number: int) -> Json:
     try:
-        return json.loads(line)
+        return json.loads(line.decode())
     except (ValueError, RecursionError) as error:
         raise TextualDataError(
             f"{path} line {number} is no JSON: {error}", hint="mend or remove the line"

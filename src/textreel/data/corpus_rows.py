@@ -3,8 +3,9 @@
 LongAlpaca (Yukang/LongAlpaca-12k) wraps the document in fixed English sentences inside
 `instruction`: one paper, two papers, paragraphs of a book, any material, a paper with a review
 guideline. All of them begin with a header that ends in "... answer my question after the X." and
-end with "Now the X ends."; what follows is the question. LongQLoRA (YeungNLP) holds rows of the
-same forms and of the two below, as conversations of one turn.
+end with "Now the X ends."; what follows is the question. "Question: " before it and "Answer: "
+before the answer belong to the wrapper. LongQLoRA (YeungNLP) holds rows of the same forms and of
+the two below, as conversations of one turn.
 
 BookSum and Natural Questions are those of togethercomputer/Long-Data-Collections. Their published
 preparation (VITA-MLLM/Sparrow @ 7e6d766) keeps contexts of at least 3,000 words, and is repeated
@@ -44,8 +45,7 @@ def from_longalpaca(row: Mapping[str, Json]) -> LongText:
     extra = row.get("input")
     if isinstance(extra, str) and extra.strip():
         prompt = f"{prompt}\n{extra}"
-    context, question = unwrap(prompt)
-    return LongText(context=context, instruction=question, answer=text_of(row, "output"))
+    return _unwrapped(prompt, text_of(row, "output"))
 
 
 def from_longqlora(row: Mapping[str, Json]) -> LongText:
@@ -57,8 +57,9 @@ def from_longqlora(row: Mapping[str, Json]) -> LongText:
     prompt, answer = _only_turn(row)
     if "Long Answer: " in answer:
         return _question_of_nq(prompt, answer)
-    context, question = unwrap(prompt)
-    return LongText(context=context, instruction=question, answer=answer)
+    if "\nQ: " in prompt and prompt.rstrip().endswith("\nA:"):
+        return _question_of_booksum(prompt, answer)
+    return _unwrapped(prompt, answer)
 
 
 def from_booksum(row: Mapping[str, Json]) -> LongText:
@@ -67,14 +68,7 @@ def from_booksum(row: Mapping[str, Json]) -> LongText:
     Raises:
         RowError: no such marks, a short context, or something is missing.
     """
-    prompt = text_of(row, "prompt")
-    context, mark, rest = prompt.rpartition("Q:")
-    if not mark:
-        raise RowError("no 'Q:' in the prompt", code="no question")
-    _refuse_short(context)
-    question = rest.partition("A:")[0].strip()
-    answer = text_of(row, "completion").strip()
-    return LongText(context=context.strip(), instruction=question, answer=answer)
+    return _question_of_booksum(text_of(row, "prompt"), text_of(row, "completion"))
 
 
 def from_natural_questions(row: Mapping[str, Json]) -> LongText:
@@ -108,7 +102,7 @@ def text_of(row: Mapping[str, Json], field: str) -> str:
         RowError: it is missing or no text; lists the fields there are.
     """
     value = row.get(field)
-    if value is None:
+    if field not in row:
         raise RowError(
             f"no field {field!r}; there are: {', '.join(sorted(map(str, row)))}",
             code=f"no {field}",
@@ -131,9 +125,25 @@ def unwrap(prompt: str) -> tuple[str, str]:
     begins = _BEGINS.match(prompt, header.end())
     start = begins.end() if begins else header.end()
     context, question = prompt[start : ends[-1].start()], prompt[ends[-1].end() :].strip()
+    question = question.removeprefix("Question:").strip()
     if not question:
         raise RowError("nothing is asked after the document", code="no question")
     return context, question
+
+
+def _unwrapped(prompt: str, answer: str) -> LongText:
+    context, question = unwrap(prompt)
+    answer = answer.strip().removeprefix("Answer:")
+    return LongText(context=context, instruction=question, answer=answer.strip())
+
+
+def _question_of_booksum(prompt: str, completion: str) -> LongText:
+    context, mark, rest = prompt.rpartition("Q:")
+    if not mark:
+        raise RowError("no 'Q:' in the prompt", code="no question")
+    _refuse_short(context)
+    question = rest.partition("A:")[0].strip()
+    return LongText(context=context.strip(), instruction=question, answer=completion.strip())
 
 
 def _question_of_nq(prompt: str, completion: str) -> LongText:

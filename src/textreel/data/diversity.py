@@ -85,7 +85,9 @@ def instruction_of(record: Record) -> str:
 
 
 def instructions_by_source(records: Iterable[Record], *, sample: int) -> dict[str, list[str]]:
-    """Return what the records of each source ask; the source is what stands before a colon.
+    """Return what the records of each source ask.
+
+    The source is the corpus, what stands before a colon; of files of any fields, the file.
 
     Args:
         records: any; those that ask nothing are left out.
@@ -93,7 +95,9 @@ def instructions_by_source(records: Iterable[Record], *, sample: int) -> dict[st
     """
     asked: dict[str, list[str]] = {}
     for record in records:
-        texts = asked.setdefault(record.source.partition(":")[0] or "unknown", [])
+        corpus, _, place = record.source.partition(": ")
+        name = place.rpartition(" line ")[0] if corpus == "fields" else corpus.partition(":")[0]
+        texts = asked.setdefault(name or "unknown", [])
         instruction = instruction_of(record)
         if instruction and len(texts) < sample:
             texts.append(instruction)

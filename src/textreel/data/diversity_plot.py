@@ -2,11 +2,27 @@
 
 from pathlib import Path
 
-from textreel.data.diversity import Diversity
+from textreel.data.diversity import Diversity, DiversityError
 from textreel.data.files import atomic_file
 
 _INCHES, _DPI = (7.0, 5.5), 150
+KINDS = ("png", "svg", "pdf")
 _MARKERS = "o^sDvP*X"
+
+
+def check_ending(path: Path | str) -> str:
+    """Return the kind of picture that a file's name asks for.
+
+    Raises:
+        DiversityError: none that is drawn.
+    """
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise DiversityError(
+            f"{path}: pictures are not drawn as {kind or 'a file without an ending'!r}",
+            hint=f"its name ends in .{', .'.join(KINDS)}",
+        )
+    return kind
 
 
 def plot_diversity(diversity: Diversity, path: Path | str) -> None:
@@ -15,7 +31,11 @@ def plot_diversity(diversity: Diversity, path: Path | str) -> None:
     Args:
         diversity: measured.
         path: a file whose ending names its kind: .png, .svg or .pdf.
+
+    Raises:
+        DiversityError: another ending.
     """
+    kind = check_ending(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -35,7 +55,6 @@ def plot_diversity(diversity: Diversity, path: Path | str) -> None:
         )
     axes.set(xticks=[], yticks=[], title=f"Instructions by {diversity.encoder}, two components")
     axes.legend(fontsize=8, markerscale=2)
-    kind = Path(path).suffix.lstrip(".") or "png"
     metadata = {"png": {"Software": None}, "svg": {"Date": None}}.get(kind)
     with atomic_file(path) as file:
         figure.savefig(file, format=kind, metadata=metadata)

@@ -7,14 +7,15 @@
 What is taken depends on contents alone: within a stratum, samples are ranked by the hash of seed
 and id, so the same files in another order give the same mix, and a larger mix contains the smaller
 one of equal strata. A sample that occurs twice, in one source or in two, counts where it comes
-first. Memory holds an id and a stratum per sample; texts stay on disk.
+first. An id that an earlier, different sample has is replaced by a hash of the content: pages are
+found by id. Memory holds an id and a stratum per sample; texts stay on disk.
 """
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, ClassVar, Literal, get_args
@@ -215,7 +216,7 @@ def _choose(
     source: Source, seen: set[str], quarantine: Quarantine, *, seed: int, stratify: Strata
 ) -> tuple[dict[str, _Candidate], SourceReport]:
     """Return what is taken of a source, by content key, and its report without licences."""
-    count, before = CorpusCount(), Counter(bad.code for bad in quarantine)
+    count = CorpusCount()
     candidates = []
     for record in read_corpus(source.file, quarantine=quarantine, count=count):
         key = content_key(record)
@@ -231,14 +232,13 @@ def _choose(
             hint="take fewer, or give a larger file",
         )
     taken = draw(candidates, count=source.count, seed=seed)
-    after = Counter(bad.code for bad in quarantine)
     report = SourceReport(
         name=source.name,
         corpus=source.file.corpus,
         path=source.file.path,
         sha256=content_hash(source.file.path),
         rows=count.rows,
-        rejected=dict(after - before),
+        rejected=dict(count.reasons.most_common()),
         duplicates=count.records - len(candidates),
         unique=len(candidates),
         taken=len(taken),
@@ -283,6 +283,7 @@ def _write(
 ) -> tuple[list[str], dict[str, Counter[str]]]:
     """Write chosen records in shuffled order; read the sources a second time for their texts."""
     places: dict[str, tuple[int, int, str]] = {}
+    taken: set[str] = set()
     licences: dict[str, Counter[str]] = {source.name: Counter() for source in sources}
     with TemporaryFile(dir=path.parent) as spool:
         for source, wanted in zip(sources, chosen, strict=True):
@@ -290,6 +291,9 @@ def _write(
                 key = content_key(record)
                 if key not in wanted or key in places:
                     continue
+                if record.id in taken:
+                    record = replace(record, id=key[:16])
+                taken.add(record.id)
                 line = json.dumps(record.to_json(), ensure_ascii=False).encode() + b"\n"
                 places[key] = (spool.tell(), len(line), record.id)
                 spool.write(line)

@@ -6,6 +6,7 @@ file's name, these frames. A shape that has no place for something refuses the r
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from textreel.data.record import Part, Record
 
 Shape = Literal["minicpm", "messages", "llava", "sharegpt", "qwen-vl", "internvl"]
 _PICTURES = {".png", ".webp", ".jpg", ".jpeg"}
+_MARK = re.compile(r"<(?:image|video|image_\d+)>")
 _LIST_SHAPES = {"minicpm", "llava", "sharegpt"}
 """Shapes that stand in files of one JSON list; the others are JSON lines."""
 
@@ -72,11 +74,14 @@ def write_shape(
         out: file of one JSON list (minicpm, llava, sharegpt) or of JSON lines (the others).
         shape: of the rows.
         pictures: folders that hold a folder of pictures for the id of each record with pages, and
-            may hold one for the name of each video, without its ending.
+            may hold one for each video: its path, or else its name alone, without its ending.
 
     Raises:
-        ShapeError: no such shape, or a record that has no form in it; says which.
+        ShapeError: no such shape or folder, or a record that has no form in it; says which.
     """
+    for folder in pictures:
+        if not folder.is_dir():
+            raise ShapeError(f"there is no folder {folder} of pictures", hint="check the path")
     if shape not in get_args(Shape):
         raise ShapeError(f"shape {shape!r} is none of {', '.join(get_args(Shape))}")
     as_list = shape in _LIST_SHAPES
@@ -86,7 +91,10 @@ def write_shape(
         for record in records:
             turns = turns_of(record, pictures=pictures)
             media = [p for turn in turns for p in turn.pieces if isinstance(p, Medium)]
-            row = json.dumps(_SHAPES[shape](record, turns), ensure_ascii=False).encode()
+            try:
+                row = json.dumps(_SHAPES[shape](record, turns), ensure_ascii=False).encode()
+            except ShapeError as error:
+                raise ShapeError(f"record {record.id}: {error}", hint=error.hint) from error
             file.write((b",\n" if as_list and count else b"") + row + (b"" if as_list else b"\n"))
             count += 1
             num_pictures += sum(medium.kind == "image" for medium in media)
@@ -125,7 +133,7 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
     elif part.kind == "image":
         yield Medium(kind="image", path=part.value)
     elif part.kind == "pages":
-        if not (found := _find(folders, record.id)):
+        if not (found := _find(folders, Path(record.id))):
             raise ShapeError(
                 f"record {record.id} has pages, and there are no pictures of them in "
                 f"{', '.join(map(str, folders)) or 'any folder: none was named'}",
@@ -139,7 +147,8 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
                 f"{part.value}, which these shapes cannot say",
                 hint="cut the video",
             )
-        frames = _find(folders, Path(part.value).stem)
+        name = Path(part.value).with_suffix("")
+        frames = _find(folders, name) or _find(folders, Path(name.name))
         yield from (Medium(kind="image", path=path) for path in frames)
         if not frames:
             yield Medium(kind="video", path=part.value)
@@ -149,9 +158,9 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
         )
 
 
-def _find(folders: Sequence[Path], name: str) -> list[str]:
+def _find(folders: Sequence[Path], name: Path) -> list[str]:
     for folder in folders:
-        if name and (place := folder / name).is_dir():
+        if name.name and not name.is_absolute() and (place := folder / name).is_dir():
             return [str(p) for p in sorted(place.iterdir()) if p.suffix.lower() in _PICTURES]
     return []
 
@@ -166,7 +175,18 @@ def _media(turns: Sequence[Turn], kind: str) -> list[str]:
 
 
 def _said(turn: Turn, mark: Callable[[Medium], str]) -> str:
-    """Return a turn as text: a line for each medium, then what is said."""
+    """Return a turn as text: a line for each medium, then what is said.
+
+    Raises:
+        ShapeError: what is said holds a mark, which stands for a medium to whoever reads it.
+    """
+    for piece in turn.pieces:
+        if isinstance(piece, str) and (found := _MARK.search(piece)):
+            raise ShapeError(
+                f"a text holds {found[0]}, which stands for a picture or video in this shape: "
+                f"{piece[:60]!r}",
+                hint="write it in other words, or choose the messages shape",
+            )
     return "\n".join(piece if isinstance(piece, str) else mark(piece) for piece in turn.pieces)
 
 
@@ -174,7 +194,7 @@ def _minicpm(record: Record, turns: Sequence[Turn]) -> Json:
     """MiniCPM-V's fine-tuning format: names of pictures to paths, names in the text."""
     if videos := _media(turns, "video"):
         raise ShapeError(
-            f"record {record.id} shows the video {videos[0]}; MiniCPM's map holds pictures only",
+            f"it shows the video {videos[0]}; MiniCPM's map holds pictures only",
             hint="name a folder with a folder of frames for it",
         )
     names: dict[str, str] = {}
@@ -244,8 +264,8 @@ def _internvl(record: Record, turns: Sequence[Turn]) -> Json:
     pictures, videos = _media(turns, "image"), _media(turns, "video")
     if len(videos) > 1 or (videos and pictures):
         raise ShapeError(
-            f"record {record.id} shows {len(videos)} videos and {len(pictures)} pictures; an "
-            f"InternVL row has one video or pictures"
+            f"it shows {len(videos)} videos and {len(pictures)} pictures; an InternVL row has one "
+            f"video or pictures"
         )
     seen: list[str] = []
 

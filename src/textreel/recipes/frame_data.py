@@ -1,14 +1,18 @@
 """From a `FrameRecipe` to its records and their lengths, and to what makes batches of them.
 
 How long a record is is known before anything is drawn, to the token; what was measured is kept in
-`lengths.jsonl` beside the run, so that a killed training goes on at once. Records that are too long
-or cannot be read are set aside in `quarantine.jsonl`, each with its reason.
+`lengths.jsonl` beside the run, so that a killed training goes on at once, and the fonts that pages
+take in `fonts.json`: on a machine that lacks one of them, a run does not go on with other pages.
+Records that are too long or cannot be read are set aside in `quarantine.jsonl`, each with its
+reason.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from textreel.data.files import fingerprint
+from textreel.data.files import fingerprint, write_atomic
 from textreel.data.frame_collate import FrameCollator
 from textreel.data.journal import Journal
 from textreel.data.prompt import PromptError
@@ -25,11 +29,13 @@ from textreel.recipes.frame_world import world_records
 from textreel.recipes.recipe import RecipeError
 from textreel.synth.pages.drawer import PageDrawer
 from textreel.synth.pages.errors import LayoutError, TextError
-from textreel.synth.pages.fonts import shipped_font
+from textreel.synth.pages.fonts import font_by_hash, shipped_font
+from textreel.synth.pages.typeset import Typeset
 from textreel.train.frame_records import FrameSource, describe_shown
 
 Show = Callable[[str, int, int, str], None]
 LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
+FONTS_FILE = "fonts.json"
 UNLIMITED = 1 << 30
 BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 """What can be wrong with one record; anything else ends the job."""
@@ -83,6 +89,7 @@ def open_records(
         RecipeError: no records are left, or there were none.
         TooManyBadError: more must be left out than the recipe allows.
         FingerprintError: the folder holds lengths for another model or other pages.
+        FontError: the run took a font that is not on this machine.
     """
     if recipe.world is not None:
         drawn = world_records(recipe, source.drawer)
@@ -98,6 +105,8 @@ def open_records(
     quarantine.start_again({record.id for record in records})
     kept: list[Record] = []
     tokens: list[int] = []
+    drawer = _watched(source.drawer, out)
+    source = replace(source, drawer=drawer)
     with Journal.open(out / LENGTHS_FILE, kind="lengths", fingerprint=_job(recipe)) as journal:
         measure = _Measure(made, source, journal, quarantine)
         for number, record in enumerate(records, start=1):
@@ -105,12 +114,38 @@ def open_records(
                 kept.append(record)
                 tokens.append(length)
             show("measure", number, len(records), "")
+    if drawer.taken:
+        write_atomic(out / FONTS_FILE, json.dumps(drawer.taken, indent=1, sort_keys=True) + "\n")
     quarantine.check(len(records))
     counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
     show("measure", len(records), len(records), f"{len(kept)} records{counts}")
     if not kept:
         raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
     return kept, tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WatchedDrawer(PageDrawer):
+    """Keeps the hashes of all fonts that it takes, and their names."""
+
+    taken: dict[str, str] = field(default_factory=dict)
+
+    def typeset(self, text: str, *, id: str) -> Typeset:
+        document = super().typeset(text, id=id)
+        self.taken.update({font.sha256: font.name for font in document.fonts})
+        return document
+
+
+def _watched(drawer: PageDrawer, out: Path) -> _WatchedDrawer:
+    """Return a drawer like another one that knows the fonts of the run in `out`."""
+    made = _WatchedDrawer.of_fonts(
+        drawer.settings, drawer.fonts, jitter=drawer.jitter, search=drawer.search
+    )
+    if (out / FONTS_FILE).is_file():
+        made.taken.update(json.loads((out / FONTS_FILE).read_text(encoding="utf-8")))
+    for sha256 in made.taken.keys() - {font.sha256 for font in drawer.fonts}:
+        font_by_hash(sha256)
+    return made
 
 
 def _job(recipe: FrameRecipe) -> str:
@@ -146,7 +181,8 @@ class _Measure:
             try:
                 length = self._lengths.of(record, self._describe(record))
             except BAD_RECORDS as error:
-                self._set_aside(record, type(error).__name__, str(error))
+                code = getattr(error, "code", type(error).__name__)
+                self._set_aside(record, code, str(error))
                 return None
             self._journal.record(key, length.tokens)
         tokens = self._journal[key]

@@ -6,15 +6,16 @@
 
 `t2vid_idefics3` has the published settings (xjtupanda/T2Vid@e4d5ea2, `finetune_ds.sh`; arXiv
 2411.19951): everything learns, the loss is taken of all text, 24 frames, no image splitting, one
-epoch of 30 thousand samples in batches of 64 (8 GPUs x 2 x 4), 5e-6 after 3% of warm-up, records of
-at most 10,240 tokens. `t2vid_qwen3_vl` is a current model with frozen eyes and the loss on answers
-only; `t2vid_qwen3_vl_lora` the same with LoRA, for one GPU. The batch is what `batch_size *
-accumulate` says: on another machine only their product matters. None of the three was run here with
-its real weights: they claim no result, their parts are tested on small models of the same classes.
+epoch of 30 thousand samples in batches of 64 (8 GPUs x 2 x 4), 5e-6 after 3% of warm-up, then a
+cosine down to a tenth of it (`cos_min_ratio`), records of at most 10,240 tokens. `t2vid_qwen3_vl`
+is a current model with frozen eyes and the loss on answers only; `t2vid_qwen3_vl_lora` the same
+with LoRA, for one GPU. The batch is what `batch_size * accumulate` says: on another machine only
+their product matters. None of the three was run here with its real weights: they claim no result,
+their parts are tested on small models of the same classes.
 
-Not as published: the rate falls to 0 (DeepSpeed's schedule stopped at a tenth), labels come from
-character spans, a record's length counts marks and chat template, and a record that is too long is
-counted and named.
+Not as published: labels come from character spans, a record's length counts marks and chat
+template, a record that is too long is counted and named, and long questions are not left out (the
+published filter drops those of 500 words in LongAlpaca, of 30 in LongQLoRA).
 """
 
 from collections.abc import Callable
@@ -36,6 +37,7 @@ PUBLISHED_TRAINING = TrainConfig(
     batch_size=2,
     accumulate=BATCH // 2,
     lr=5e-6,
+    min_lr=5e-7,
     warmup=round(0.03 * STEPS),
     weight_decay=0.01,
     betas=(0.9, 0.999),
@@ -72,7 +74,7 @@ def t2vid_qwen3_vl() -> FrameRecipe:
         pages=PageSettings(words=115),
         max_tokens=16_384,
         tuning=Tuning(vision=False, checkpoint_activations=True),
-        train=replace(PUBLISHED_TRAINING, lr=1e-5),
+        train=replace(PUBLISHED_TRAINING, lr=1e-5, min_lr=1e-6),
     )
 
 
@@ -85,7 +87,7 @@ def t2vid_qwen3_vl_lora() -> FrameRecipe:
             lora=LoraSettings(rank=64, alpha=128.0, targets=("all-linear",)),
             checkpoint_activations=True,
         ),
-        train=replace(PUBLISHED_TRAINING, lr=1e-4),
+        train=replace(PUBLISHED_TRAINING, lr=1e-4, min_lr=1e-5),
     )
 
 

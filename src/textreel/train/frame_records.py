@@ -30,6 +30,8 @@ from textreel.train.buckets import BucketedBatches
 from textreel.train.errors import TrainConfigError
 
 Loss = Literal["answers", "all text"]
+SPARSE = 2
+"""Where fewer frames of a video than these lie between two sampled times, two may be the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +149,8 @@ def describe_shown(source: FrameSource) -> Callable[[Record], list[Shown]]:
     """Return what `data.sequence_length.within_budget` asks for, for records of any kind.
 
     Pages are typeset and counted, not drawn. Of a video a frame is decoded, for its size, and it is
-    counted with all the frames that the sampling asks for; a file that shows fewer is shorter.
+    counted with all the frames that the sampling asks for; one that may have fewer is decoded. Only
+    where a file's header promises more frames than it has, the record is shorter than measured.
 
     Raises (the returned function):
         PromptError: a file without a picture.
@@ -175,5 +178,8 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     if found.height is None or found.width is None:
         raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
-    count = 1 if part.kind == "image" else len(spec.times(found.duration_s))
+    times = [0.0] if part.kind == "image" else spec.times(found.duration_s)
+    count = len(times)
+    if found.fps is not None and (times[-1] - times[0]) * found.fps < SPARSE * (count - 1):
+        count = len(frames_of(record, part, source))
     return Shown(count=count, height_px=found.height, width_px=found.width)

@@ -2,14 +2,25 @@
 
 from pathlib import Path
 
+from fontTools.feaLib.builder import addOpenTypeFeaturesFromString
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 UNITS = 1000
 
 
-def make_font(path: Path, characters: str, *, width: int = UNITS, ink: int = 800) -> Path:
-    """Write a TrueType font whose every character is a box `ink` wide in `width` of 1,000 units."""
+def make_font(
+    path: Path, characters: str, *, width: int = UNITS, ink: int = 800, rules: str = ""
+) -> Path:
+    """Write a TrueType font whose every character is a box `ink` wide in `width` of 1,000 units.
+
+    Args:
+        path: where.
+        characters: it has.
+        width: of each.
+        ink: of each.
+        rules: for shaping, in the feature language of OpenType.
+    """
     names = {ord(character): f"u{ord(character):04X}" for character in characters}
     pen = TTGlyphPen(None)
     pen.moveTo((100, 0))
@@ -27,6 +38,8 @@ def make_font(path: Path, characters: str, *, width: int = UNITS, ink: int = 800
     builder.setupNameTable({"familyName": path.stem, "styleName": "Regular"})
     builder.setupOS2()
     builder.setupPost()
+    if rules:
+        addOpenTypeFeaturesFromString(builder.font, rules)
     path.parent.mkdir(parents=True, exist_ok=True)
     builder.save(path)
     return path

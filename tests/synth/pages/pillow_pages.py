@@ -19,7 +19,7 @@ def pillow_page(document: Typeset, number: int) -> tuple[np.ndarray, int]:
         place = (line.x_px + BORDER_PX, line.baseline_px + BORDER_PX)
         if line.shaped_by is not None:
             font = load_pillow(line.shaped_by, size_px=settings.font_px, shaping=True)
-            draw.text(place, line.text, font=font, fill=0, anchor="ls")
+            draw.text(place, line.text, font=font, fill=0, anchor="ls", direction=line.direction)
             continue
         assert len(document.fonts) == 1, "Pillow draws a line with one font"
         font = load_pillow(document.fonts[0], size_px=settings.font_px)

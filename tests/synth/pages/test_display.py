@@ -69,7 +69,7 @@ def test_sentences_end_where_readers_stop() -> None:
     text = "Dr. Lee left. He was late, e.g. by 2.5 hours! J. Smith? 是。好"
     starts = [text[at : at + 3] for at in sentence_ends(text)]
     assert starts == ["He ", "J. ", "是。好", "好"]
-    assert paragraph_ends("a\n\n  b\nc") == [5, 7]
+    assert paragraph_ends("a\n\n  b\nc") == [3, 7]
     assert word_starts(" ab c漢字") == [1, 4, 5, 6]
 
 

@@ -65,7 +65,11 @@ def test_jitter_without_room_is_refused() -> None:
     with pytest.raises(LayoutError, match="jitter to a contrast of 0: 1 to 255 grey levels"):
         Jitter(contrast=0)
     with pytest.raises(LayoutError, match="the published layout has no jitter"):
-        jitter_settings(published(), JITTER, id="a")
+        PageDrawer(settings=published(), jitter=JITTER)
+    with pytest.raises(LayoutError, match="margins of 224 px leave nothing of a page"):
+        PageDrawer(jitter=Jitter(margin_px=(0, 224)))
+    with pytest.raises(LayoutError, match=r"line_spacing=0.1 is not between 0.5 and 4"):
+        PageDrawer(jitter=Jitter(line_spacing=(0.1, 1)))
 
 
 def test_a_record_without_pages_is_refused() -> None:

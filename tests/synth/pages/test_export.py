@@ -1,4 +1,5 @@
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from textreel.synth.pages.export import ExportError, encode_page, export_folder, export_tar
+from textreel.synth.pages.fonts import default_font
 from textreel.synth.pages.settings import PageSettings
 from textreel.synth.pages.typeset import Typeset, typeset
 
@@ -40,6 +42,14 @@ def test_an_export_goes_on_and_never_mixes(documents, tmp_path: Path) -> None:
     assert (report.texts, report.kept) == (2, 1)
     with pytest.raises(ExportError, match="holds pages made with other settings"):
         export_folder(documents, out, made_with={"font_px": 9})
+    changed = typeset("One word. ", SMALL, search=False)
+    assert len(changed.pages) < len(documents[0][1].pages)
+    assert export_folder([("one", changed)], out, made_with=SMALL.to_json()).kept == 0
+    files = sorted(path.name for path in (out / "one").iterdir())
+    assert files == ["made_with.json", "page-00000.png"]
+    made_with = json.loads((out / "one" / "made_with.json").read_text())
+    assert Typeset.from_json("One word. ", made_with).pages == changed.pages
+    assert made_with["fonts"] == [{"name": "DejaVuSans.ttf", "sha256": default_font().sha256}]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(ExportError, match=r"is not empty and holds no pages.json"):
@@ -55,7 +65,7 @@ def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:
         content = tar.extractfile("one/page-00000.png")
         assert content is not None
         picture = np.array(Image.open(io.BytesIO(content.read())))
-    assert len(names) == report.pages
+    assert len(names) == report.pages + report.texts
     np.testing.assert_array_equal(picture, documents[0][1].draw(0))
 
 

@@ -12,7 +12,8 @@ from textreel.synth.pages.draw import PlacedLine, draw_coverage
 from textreel.synth.pages.errors import EmptyTextError, LayoutError, MissingGlyphsError
 from textreel.synth.pages.fonts import FontFile, default_font, open_font
 from textreel.synth.pages.glyphs import glyph_book
-from textreel.synth.pages.settings import PageSettings
+from textreel.synth.pages.settings import PageSettings, published
+from textreel.synth.pages.shaping import ShapedLine
 from textreel.synth.pages.typeset import Typeset, typeset
 
 PROSE = (
@@ -104,6 +105,15 @@ def test_lines_of_lists_and_code_stay_as_they_are() -> None:
     )
 
 
+def test_a_line_at_the_top_of_a_page_keeps_its_indentation() -> None:
+    text = "def f():\n" + "    call(1)\n\n" * 40
+    document = typeset(text, PageSettings(), search=False)
+    tops = [page.lines[0].text for page in document.pages]
+    assert tops == ["def f():"] + ["    call(1)"] * (len(tops) - 1)
+    assert len(tops) > 3
+    assert joined(document) == text
+
+
 def test_a_paragraph_wrapped_by_hand_is_joined() -> None:
     text = (
         "The licences for most software and other practical works are designed\n"
@@ -149,6 +159,43 @@ def test_right_to_left_lines_stand_at_the_right() -> None:
     assert columns[0] > 300
 
 
+def test_a_line_that_begins_with_latin_letters_keeps_its_paragraphs_direction() -> None:
+    settings = PageSettings(width_px=300, height_px=200)
+    document = typeset("זה משפט בעברית שמכיל OpenAI company שהיא.", settings, search=False)
+    line = document.pages[0].lines[1]
+    assert (line.text, line.direction) == ("OpenAI company שהיא.", "rtl")
+    ink = document.draw(0)[line.baseline_px - 20 : line.baseline_px] < 128
+    leftmost = ink[:, np.flatnonzero(ink.any(axis=0))[0]]
+    assert np.flatnonzero(leftmost).min() > 15, "the full stop stands where the sentence ends"
+    assert_whole(document)
+
+
+@pytest.mark.parametrize("letters", ["אב", "कख"])
+@pytest.mark.parametrize("shift", ["0 2000", "0 -1500", "-500 0", "500 0"])
+def test_letters_that_shaping_moves_stay_on_the_page(
+    tmp_path: Path, letters: str, shift: str
+) -> None:
+    rules = "".join(f"languagesystem {script} dflt; " for script in ("hebr", "deva", "dev2"))
+    rules += f"feature kern {{ pos u{ord(letters[0]):04X} <{shift} 0 0>; }} kern;"
+    font = open_font(make_font(tmp_path / "Box.ttf", letters, rules=rules))
+    for text in (letters, letters[::-1]):
+        assert_whole(typeset(text, PageSettings(margin_px=0), fonts=(font,), search=False))
+
+
+def test_a_shaped_paragraph_is_measured_a_line_at_a_time(monkeypatch) -> None:
+    measured = []
+    fits = ShapedLine._fits
+
+    def watched(line: ShapedLine, start: int, end: int) -> bool:
+        measured.append(end - start)
+        return fits(line, start, end)
+
+    monkeypatch.setattr(ShapedLine, "_fits", watched)
+    typeset(HEBREW * 20, PageSettings(), search=False)
+    longest = max(len(line) for line in lines_of(typeset(HEBREW * 20, PageSettings())))
+    assert max(measured) < 3 * longest
+
+
 def test_without_raqm_arabic_is_refused_by_name(monkeypatch) -> None:
     monkeypatch.setattr("textreel.synth.pages.shaping.features.check", lambda name: False)
     with pytest.raises(MissingGlyphsError, match="Arabic needs its letters joined and ordered"):
@@ -162,8 +209,9 @@ def test_a_shaped_line_needs_one_font_for_all_of_it(chinese: FontFile) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n\t\n ", "\u200b\ufeff"])
 def test_a_text_without_anything_visible_is_refused(text: str) -> None:
-    with pytest.raises(EmptyTextError, match="none of them visible, has no pages"):
-        typeset(text, PageSettings(), search=False)
+    for settings in (PageSettings(), published(engine="basic")):
+        with pytest.raises(EmptyTextError, match="none of them visible, has no pages"):
+            typeset(text, settings, search=False)
 
 
 def test_characters_without_a_font_are_refused_by_script(tmp_path: Path) -> None:

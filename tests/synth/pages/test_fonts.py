@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTFont
 
 from tests.synth.pages.font_files import make_font
 from textreel.synth.pages import fonts
@@ -45,6 +46,34 @@ def test_what_is_no_font_is_refused(tmp_path: Path) -> None:
     empty = make_font(tmp_path / "empty.ttf", "")
     with pytest.raises(FontError, match="has no outlines for any character"):
         open_font(empty)
+
+
+def test_a_font_that_cannot_draw_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FontError, match="cannot be read: Is a directory"):
+        open_font(tmp_path)
+    path = make_font(tmp_path / "Box.ttf", "ab")
+    with TTFont(path) as font:
+        del font["hmtx"]
+        font.save(tmp_path / "flat.ttf")
+        glyphs = font.reader.tables["glyf"]
+    with pytest.raises(FontError, match=r"flat.ttf is no font file: horizontal metrics"):
+        open_font(tmp_path / "flat.ttf")
+    content = bytearray(path.read_bytes())
+    content[glyphs.offset : glyphs.offset + glyphs.length] = b"\x7f" * glyphs.length
+    path.write_bytes(content)
+    book = GlyphBook((open_font(path),), size_px=20, width_px=99)
+    with pytest.raises(FontError, match=r"Box.ttf is damaged: its glyph for U\+0061 cannot be"):
+        book.ids(codes_of("a"))
+
+
+def test_an_empty_glyph_of_a_letter_is_no_glyph(tmp_path: Path) -> None:
+    font = open_font(make_font(tmp_path / "Colour.ttf", "\U0001f600\u2800 ", ink=0))
+    book = GlyphBook((font,), size_px=20, width_px=99)
+    assert book.boxes(book.ids(codes_of("\u2800 ")))[0].tolist() == [0, 0]
+    with pytest.raises(
+        MissingGlyphsError, match=r"draws nothing for U\+1F600 \(emoji\): its glyph"
+    ):
+        book.ids(codes_of("\U0001f600"))
 
 
 def test_without_matplotlib_the_way_out_is_named(monkeypatch) -> None:

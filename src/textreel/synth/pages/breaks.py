@@ -20,7 +20,7 @@ _LINE_BREAK = re.compile(
 _SENTENCE_END = re.compile(
     r"""[.!?…]+["'”’»)\]]*\s+(?=["'“‘«(\[]*[^\s\W_a-z])|[。！？]["”’」』）]*\s*|[؟۔।]\s+"""
 )
-_PARAGRAPH_END = re.compile(r"\n\s*")
+_PARAGRAPH_END = re.compile(r"\n(?:[^\S\n]*\n)*")
 _WORD = re.compile(rf"[{_ASIAN}]|[^\s{_ASIAN}]+")
 _ABBREVIATIONS = set(
     "mr mrs ms dr prof st vs e.g i.e cf no nos fig figs eq sec vol al inc ltd jr sr approx gen rep "
@@ -62,7 +62,11 @@ def sentence_ends(text: str) -> list[int]:
 
 
 def paragraph_ends(text: str) -> list[int]:
-    """Return where lines begin that follow a line end, blank lines passed over, ascending."""
+    r"""Return where lines begin that follow a line end, blank ones passed over, ascending.
+
+    >>> paragraph_ends("a\n \n\n  b\nc")
+    [4, 8]
+    """
     return [match.end() for match in _PARAGRAPH_END.finditer(text)]
 
 

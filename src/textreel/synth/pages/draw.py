@@ -5,6 +5,7 @@ Where glyphs touch, coverages combine as Pillow combines them: `s + MULDIV255(d,
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from textreel.synth.pages.fonts import FontFile
 from textreel.synth.pages.glyphs import UNIT, GlyphBook, codes_of, load_pillow
 
 Page = NDArray[np.uint8]
+Direction = Literal["ltr", "rtl"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +27,14 @@ class PlacedLine:
         x_px: where the pen starts.
         baseline_px: row of the baseline; ink above it is in smaller rows.
         shaped_by: the font whose letters Raqm joins and orders; None: a glyph per character.
+        direction: of the paragraph that a shaped line is part of; None: as its first letter has it.
     """
 
     text: str
     x_px: int
     baseline_px: int
     shaped_by: FontFile | None = None
+    direction: Direction | None = None
 
 
 def draw_coverage(
@@ -170,7 +174,7 @@ def _screen(under: Page, over: Page) -> Page:
 def _draw_shaped(page: Page, line: PlacedLine, *, size_px: int, clip: bool) -> None:
     assert line.shaped_by is not None
     font = load_pillow(line.shaped_by, size_px=size_px, shaping=True)
-    mask, (left, top) = font.getmask2(line.text, mode="L", anchor="ls")
+    mask, (left, top) = font.getmask2(line.text, mode="L", anchor="ls", direction=line.direction)
     width, height = mask.size
     pixels = np.array(mask, dtype=np.uint8).reshape(height, width)
     row, column = line.baseline_px + top, line.x_px + left

@@ -14,7 +14,7 @@ from textreel.data.record import Record
 from textreel.media.clip import Clip
 from textreel.synth.pages.errors import EmptyTextError
 from textreel.synth.pages.fonts import FontFile, default_font, font_by_hash
-from textreel.synth.pages.jitter import Jitter, jitter_fonts, jitter_settings
+from textreel.synth.pages.jitter import Jitter, check_jitter, jitter_fonts, jitter_settings
 from textreel.synth.pages.settings import PageSettings
 from textreel.synth.pages.typeset import Typeset, typeset
 
@@ -28,12 +28,19 @@ class PageDrawer:
         font_hashes: sha256 of the fonts, in order of preference; none: the default font.
         jitter: what differs from text to text.
         search: whether fonts of the machine may draw what these lack.
+
+    Raises:
+        LayoutError: jitter that these settings cannot have.
     """
 
     settings: PageSettings = field(default_factory=PageSettings)
     font_hashes: tuple[str, ...] = ()
     jitter: Jitter | None = None
     search: bool = True
+
+    def __post_init__(self) -> None:
+        if self.jitter is not None:
+            check_jitter(self.settings, self.jitter)
 
     @classmethod
     def of_fonts(

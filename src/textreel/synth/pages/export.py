@@ -2,15 +2,18 @@
 
     DIR/pages.json                  what they were made with; other settings are refused
     DIR/<id>/page-00000.png ...     a folder per text, moved into place whole
-    DIR.tar                         the same names; the same bytes for the same input
+    DIR/<id>/made_with.json         settings, hashes of fonts and text: `Typeset.from_json`
+    DIR.tar                         the same names but the first; the same bytes for the same input
 
-A folder that is there was finished, so a killed export goes on; it is never mixed with an older one
-of more pages. PNG and WebP hold grey levels exactly (WebP is written without loss).
+A folder that is there was finished, so a killed export goes on; one of another text or other fonts
+is replaced whole, and never mixed with new pages. PNG and WebP hold grey levels exactly (WebP is
+written without loss).
 """
 
 import io
 import json
 import re
+import shutil
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from textreel.data.files import (
     atomic_file,
     canonical_json,
     check_header,
+    fingerprint,
     make_header,
     write_atomic,
 )
@@ -34,7 +38,7 @@ from textreel.data.locks import run_lock
 from textreel.synth.pages.typeset import Typeset
 
 PictureFormat = Literal["png", "webp"]
-SETTINGS_FILE = "pages.json"
+SETTINGS_FILE, RECORD_FILE = "pages.json", "made_with.json"
 PNG_LEVEL = 1
 """Of zlib: pages are a third larger than at level 6, and written in two thirds of the time."""
 _KIND = "pages"
@@ -112,10 +116,12 @@ def export_folder(
         for id, document in documents:
             _check_name(id, seen)
             texts, pages = texts + 1, pages + len(document.pages)
-            if (out / id).is_dir():
+            if _is_made(out / id, document):
                 kept += 1
                 continue
+            shutil.rmtree(out / id, ignore_errors=True)
             with atomic_directory(out / id) as draft:
+                (draft / RECORD_FILE).write_bytes(_made_with(document))
                 for name, picture in _pictures(document, format):
                     (draft / name).write_bytes(picture)
                     num_bytes += len(picture)
@@ -139,12 +145,27 @@ def export_tar(
         for id, document in documents:
             _check_name(id, seen)
             texts, pages = texts + 1, pages + len(document.pages)
+            _put(tar, f"{id}/{RECORD_FILE}", _made_with(document))
             for name, picture in _pictures(document, format):
-                info = tarfile.TarInfo(f"{id}/{name}")
-                info.size = len(picture)
-                tar.addfile(info, io.BytesIO(picture))
+                _put(tar, f"{id}/{name}", picture)
                 num_bytes += len(picture)
     return ExportReport(out=Path(out), texts=texts, pages=pages, kept=0, num_bytes=num_bytes)
+
+
+def _put(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _made_with(document: Typeset) -> bytes:
+    values = document.to_json() | {"text": fingerprint(document.text)}
+    return canonical_json(values).encode() + b"\n"
+
+
+def _is_made(folder: Path, document: Typeset) -> bool:
+    path = folder / RECORD_FILE
+    return path.is_file() and path.read_bytes() == _made_with(document)
 
 
 def _pictures(document: Typeset, format: PictureFormat) -> Iterable[tuple[str, bytes]]:

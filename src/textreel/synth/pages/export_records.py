@@ -1,5 +1,6 @@
 """The pages of records, or of plain text files, as picture files: `textreel synth pages`."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ class PagesReport:
 def read_texts(path: Path | str) -> Iterator[Record]:
     """Yield the records of a file or mix; a .txt or .md file is one text named after the file.
 
+    What of a file's name cannot stand in a folder's is an underscore there.
+
     Raises:
         ExportError: a text file that is not UTF-8.
         CorpusError: nothing to read there, or a line that is no record.
@@ -55,7 +58,8 @@ def read_texts(path: Path | str) -> Iterator[Record]:
             hint="convert it to UTF-8",
         ) from error
     part = Part(kind="pages", value=text)
-    yield Record(id=path.stem, messages=(Message(role="user", parts=(part,)),), source=str(path))
+    id = re.sub(r"[^\w.@+-]", "_", path.stem)
+    yield Record(id=id, messages=(Message(role="user", parts=(part,)),), source=str(path))
 
 
 def export_records(
@@ -73,7 +77,8 @@ def export_records(
         out: a folder, or a file that ends in .tar.
         drawer: how texts become pages.
         format: of the pictures.
-        quarantine: takes texts that have no pages or cannot be drawn.
+        quarantine: takes texts that have no pages or cannot be drawn; its entries of an earlier
+            export are taken out when this one begins.
 
     Raises:
         ExportError: see `export_folder` and `export_tar`.
@@ -98,6 +103,7 @@ class _Texts:
         self.seen = self.without_pages = 0
 
     def __iter__(self) -> Iterator[tuple[str, Typeset]]:
+        self._quarantine.start_again({bad.id for bad in self._quarantine})
         for record in self._records:
             parts = [part for message in record.messages for part in message.parts]
             if all(part.kind != "pages" for part in parts):

@@ -26,7 +26,7 @@ from textreel.synth.pages.errors import LayoutError
 from textreel.synth.pages.glyphs import UNIT, GlyphBook
 from textreel.synth.pages.scripts import is_shaped
 from textreel.synth.pages.settings import PageSettings
-from textreel.synth.pages.shaping import ShapedLine, shape_line
+from textreel.synth.pages.shaping import ShapedLine, shape_line, shaped_ink
 
 LAST_PART = 0.75
 """A page may end early, but not before this share of what it could hold."""
@@ -78,8 +78,9 @@ def make_frame(text: str, book: GlyphBook, settings: PageSettings) -> Frame:
     left, top, right, bottom = book.boxes(ids)
     over_left = max(settings.margin_px, -int(left.min()))
     over_right = max(settings.margin_px, int((right - advances // UNIT).max()) + 1)
-    ascent = max(book.ascent_px, -int(top.min()))
-    descent = max(book.descent_px, int(bottom.max()))
+    above, below = shaped_ink(text, book=book)
+    ascent = max(book.ascent_px, -int(top.min()), above)
+    descent = max(book.descent_px, int(bottom.max()), below)
     pitch = int(np.ceil((ascent + descent) * settings.line_spacing))
     room = settings.height_px - 2 * settings.margin_px - ascent - descent
     frame = Frame(
@@ -147,6 +148,8 @@ class _Setter:
         self.paragraphs, self.sentences = paragraph_ends(text), sentence_ends(text)
         self._visible_end = len(text.rstrip())
         self._hard = (-1, -1)  # the line between two line ends that is being broken
+        self._shaped_span = (-1, -1)
+        self._shaped_line: ShapedLine | None = None
 
     def fill(self, start: int) -> tuple[list[Span], int]:
         """Return the lines of the page that begins at `start`, and where the next one begins."""
@@ -178,21 +181,19 @@ class _Setter:
                 continue
             text = self.text[start:end]
             baseline = self.frame.first_baseline + number * self.frame.pitch
-            shaped = self._shaped(start)
-            x = (
-                self.frame.left
-                if shaped is None
-                else shaped.x_px(text, frame_right=self.frame.right)
-            )
-            placed.append(
-                PlacedLine(
-                    text=text,
-                    x_px=max(self.frame.left, x),
-                    baseline_px=baseline,
-                    shaped_by=None if shaped is None else shaped.font,
-                )
-            )
+            placed.append(self._place(text, baseline, self._shaped(start)))
         return tuple(placed)
+
+    def _place(self, text: str, baseline_px: int, shaped: ShapedLine | None) -> PlacedLine:
+        if shaped is None:
+            return PlacedLine(text=text, x_px=self.frame.left, baseline_px=baseline_px)
+        return PlacedLine(
+            text=text,
+            x_px=shaped.x_px(text, frame_left=self.frame.left, frame_right=self.frame.right),
+            baseline_px=baseline_px,
+            shaped_by=shaped.font,
+            direction=shaped.direction,
+        )
 
     def _stop(self, start: int) -> int:
         """Return where the page that begins at `start` ends at the latest."""
@@ -234,7 +235,7 @@ class _Setter:
             room = int(self.pen[at]) + self.frame.width * UNIT
             place = int(np.searchsorted(self.pen[at : limit + 1], room, side="right")) - 1 + at
         else:
-            places = list(range(at + 1, limit + 1))
+            places = range(at + 1, limit + 1)
             place = at + 1 + shaped.last_that_fits(at, places, first=0, last=len(places) - 1)
         place = cluster_start(self.text, min(max(place, at + 1), limit), first=at)
         return place, place
@@ -252,10 +253,13 @@ class _Setter:
     def _shaped(self, at: int) -> ShapedLine | None:
         if not self.shaped_text:
             return None
-        start, end = self.text.rfind("\n", 0, at) + 1, self._line_end(at)
-        return shape_line(
-            self.text[start:end], self.text, book=self.book, width_px=self.frame.width
-        )
+        if not self._shaped_span[0] <= at <= self._shaped_span[1]:
+            start, end = self.text.rfind("\n", 0, at) + 1, self._line_end(at)
+            self._shaped_span = (start, end)
+            self._shaped_line = shape_line(
+                self.text[start:end], self.text, book=self.book, width_px=self.frame.width
+            )
+        return self._shaped_line
 
     def _better_end(self, start: int, end: int) -> int:
         """Return where to end a page that is full at `end`."""

@@ -15,6 +15,8 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from PIL import ImageFont
+
 from textreel.data.files import content_hash
 from textreel.synth.pages.errors import FontError
 
@@ -73,6 +75,8 @@ def _read_font(path: Path, digest: str) -> FontFile:
     try:
         with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as tables:
             names, characters = set(tables.keys()), frozenset(tables.getBestCmap() or ())
+        if not names.isdisjoint(_OUTLINES):
+            ImageFont.truetype(str(path), layout_engine=ImageFont.Layout.BASIC)
     except (TTLibError, OSError, KeyError, AssertionError, ValueError) as error:
         raise FontError(
             f"{path} is no font file: {error or type(error).__name__}",

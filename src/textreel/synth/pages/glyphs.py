@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from textreel.synth.pages.errors import MissingGlyphsError
+from textreel.synth.pages.errors import FontError, MissingGlyphsError
 from textreel.synth.pages.fonts import FontFile
+from textreel.synth.pages.scripts import has_ink, script_of
 
 UNIT = 64
 """Parts of a pixel in which the pen moves (FreeType's 26.6 fixed point)."""
@@ -157,10 +158,23 @@ class GlyphBook:
     def _draw(self, character: str) -> int:
         number = self._font_of(character)
         font = self.pillow[number]
-        mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        try:
+            mask, (left, top) = font.getmask2(character, mode="L", anchor="ls")
+        except OSError as error:
+            raise FontError(
+                f"{self.fonts[number].name} is damaged: its glyph for U+{ord(character):04X} "
+                f"cannot be drawn ({error})",
+                hint="get the font file again, or name another font",
+            ) from error
         width, height = mask.size
         pixels = np.array(mask, dtype=np.uint8).reshape(height, width)
         rows, columns = np.nonzero(pixels)
+        if not rows.size and has_ink(character):
+            raise MissingGlyphsError(
+                f"{self.fonts[number].name} draws nothing for U+{ord(character):04X} "
+                f"({script_of(character)}): its glyph is empty, as in fonts of coloured pictures",
+                hint="name a font with outlines for it, or leave such texts out",
+            )
         box = (0, 0, 0, 0)
         if rows.size:
             box = (

@@ -48,14 +48,21 @@ class Jitter:
         return asdict(self)
 
 
-def jitter_settings(settings: PageSettings, jitter: Jitter, *, id: str) -> PageSettings:
-    """Return the settings of the pages of one text.
+def check_jitter(settings: PageSettings, jitter: Jitter) -> None:
+    """Refuse jitter that would lead to settings that cannot be.
 
     Raises:
-        LayoutError: the published layout has nothing that may differ.
+        LayoutError: at one end of a span, or in the published layout, where nothing may differ.
     """
     if settings.layout == "published":
         raise LayoutError("the published layout has no jitter", hint="take the fit layout")
+    spans = {name: getattr(jitter, name) for name in ("font_px", "line_spacing", "margin_px")}
+    for end in (0, 1):
+        replace(settings, **{name: span[end] for name, span in spans.items() if span is not None})
+
+
+def jitter_settings(settings: PageSettings, jitter: Jitter, *, id: str) -> PageSettings:
+    """Return the settings of the pages of one text; `check_jitter` has passed them."""
     generator = Random(f"{jitter.seed}:{id}")
     sizes = {"font_px": jitter.font_px, "margin_px": jitter.margin_px}
     drawn: dict[str, Any] = {

@@ -54,13 +54,33 @@ SHAPED = (
 
 _CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last, _ in SHAPED)
 SHAPED_PATTERN = re.compile(f"[{_CLASS}]")
-INVISIBLE_PATTERN = re.compile(
-    "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff]"
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
 )
+INVISIBLE_PATTERN = re.compile(f"[{_INVISIBLE}]")
 """Default-ignorable characters (DerivedCoreProperties.txt) that texts do contain."""
+_BLANK = "\u2800\ufffc\u115f\u1160\u3164\uffa0"
+"""Characters whose glyph may be empty: Braille's blank, objects, fillers of Korean syllables."""
+VISIBLE_PATTERN = re.compile(rf"[^\s{_INVISIBLE}]")
 LINE_END_PATTERN = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
-_ASIAN = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
+_ASIAN = {
+    "CJK": "Chinese",
+    "IDEOGRAPHIC": "Chinese",
+    "FULLWIDTH": "full-width forms",
+    "HIRAGANA": "Japanese",
+    "KATAKANA": "Japanese",
+    "HANGUL": "Korean",
+}
+
+
+def has_ink(character: str) -> bool:
+    r"""Return whether a letter, number, punctuation mark or symbol must show something.
+
+    >>> has_ink("a"), has_ink(" "), has_ink("\u0301")
+    (True, False, False)
+    """
+    return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
 
 
 def is_shaped(text: str) -> bool:

@@ -25,6 +25,7 @@ from textreel.synth.pages.fit import Page, fit_pages
 from textreel.synth.pages.fonts import FontFile, default_font, font_by_hash
 from textreel.synth.pages.glyphs import GlyphBook, glyph_book
 from textreel.synth.pages.published import published_pages
+from textreel.synth.pages.scripts import VISIBLE_PATTERN
 from textreel.synth.pages.settings import SMALLEST_FONT_PX, PageSettings, with_font_px
 
 
@@ -155,7 +156,7 @@ def typeset(
         LayoutError: the page holds nothing, or the text does not fit into its budget.
         FontError: the default font is missing.
     """
-    if not text.strip():
+    if not VISIBLE_PATTERN.search(text):
         raise _empty(text)
     named = tuple(fonts) or (default_font(),)
     if settings.layout == "published":
@@ -176,8 +177,6 @@ def _fit(
 ) -> Typeset:
     has_glyph = frozenset().union(*(font.characters for font in named))
     display = make_display(text, reflow=settings.reflow, has_glyph=has_glyph)
-    if not display.text.strip():
-        raise _empty(text)
     chosen, missing = choose_fonts(
         set(display.text) - {"\n"}, named, search=search, folders=folders
     )
