@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,15 +25,16 @@ from textreel.recipes.frame_training import (
     run_frame_recipe,
     save_frame_run,
 )
-from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe import RecipeError, read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES, t2vid_idefics3
 from textreel.serve.run_files import read_template
 from textreel.serve.session import load
 from textreel.synth.pages.errors import FontError
 from textreel.synth.pages.fonts import default_font, open_font
+from textreel.synth.pages.jitter import Jitter
 from textreel.synth.pages.settings import PageSettings
 from textreel.train.config import TrainConfig, learning_rate
-from textreel.train.frame_records import draw_batch
+from textreel.train.frame_records import draw_batch, frames_of
 
 PAGES = PageSettings(width_px=64, height_px=48, font_px=10, margin_px=2)
 
@@ -228,6 +230,29 @@ def test_fonts_of_the_machine_are_named_and_missed(home: Path, tmp_path: Path, m
     monkeypatch.setattr("textreel.synth.pages.fonts.machine_fonts", lambda folders: ())
     with pytest.raises(FontError, match="no font on this machine has sha256"):
         open_records(wanted, made, open_source(wanted, made), tmp_path)
+
+
+def test_pages_of_a_training_differ_by_jitter_and_are_drawn_again(
+    home: Path, tmp_path: Path
+) -> None:
+    settings = ['page_jitter={"font_px": [8, 12], "contrast": 80, "seed": 4}']
+    wanted = with_settings(recipe(home), settings)
+    assert wanted.page_jitter == Jitter(font_px=(8, 12), contrast=80, seed=4)
+    assert (
+        with_settings(read_as(FrameRecipe, json.loads(json.dumps(wanted.to_json()))), []) == wanted
+    )
+    made = open_learner(wanted)
+    for case in (wanted, replace(wanted, page_font="DejaVuSans.ttf")):
+        first, again = open_source(case, made), open_source(case, made)
+        texts = [asked(f"text-{n}", Part(kind="pages", value="The same text."), "") for n in "abcd"]
+        drawn = [frames_of(text, text.messages[0].parts[0], first) for text in texts]
+        assert len({(pages.min(), pages.max()) for pages in drawn}) == len(texts)
+        for text, pages in zip(texts, drawn, strict=True):
+            assert np.array_equal(pages, frames_of(text, text.messages[0].parts[0], again))
+    open_records(wanted, made, open_source(wanted, made), tmp_path)
+    plain = replace(wanted, page_jitter=None)
+    with pytest.raises(FingerprintError):
+        open_records(plain, made, open_source(plain, made), tmp_path)
 
 
 def test_texts_alone_stand_beside_pages_and_videos(home: Path) -> None:

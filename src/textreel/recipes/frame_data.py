@@ -63,9 +63,12 @@ def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
 
 def open_drawer(recipe: FrameRecipe) -> PageDrawer:
     """Return what draws the recipe's pages."""
+    jitter = recipe.page_jitter
     if not recipe.page_font:
-        return PageDrawer(settings=recipe.pages, search=recipe.world is None)
-    return PageDrawer.of_fonts(recipe.pages, [shipped_font(recipe.page_font)], search=False)
+        search = recipe.world is None
+        return PageDrawer(settings=recipe.pages, jitter=jitter, search=search)
+    fonts = [shipped_font(recipe.page_font)]
+    return PageDrawer.of_fonts(recipe.pages, fonts, jitter=jitter, search=False)
 
 
 def open_records(
@@ -152,6 +155,8 @@ def _job(recipe: FrameRecipe) -> str:
     """Name everything that lengths follow from, beside the records."""
     pictures = [recipe.num_frames, recipe.tiles, recipe.frame_tokens]
     pages = [recipe.pages.to_json(), recipe.page_font]
+    if recipe.page_jitter is not None:
+        pages.append(recipe.page_jitter.to_json())
     return fingerprint([recipe.model, recipe.media, pages, pictures])
 
 

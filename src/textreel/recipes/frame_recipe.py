@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from textreel.data.templates import FRAME_TEMPLATES
 from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes.recipe import RecipeError
+from textreel.synth.pages.jitter import Jitter
 from textreel.synth.pages.settings import PageSettings
 from textreel.train.config import TrainConfig
 from textreel.train.frame_records import Loss
@@ -107,6 +108,8 @@ class FrameRecipe:
         pages: how long texts become pages.
         page_font: file name of a font that Matplotlib ships; empty: the default font, and others of
             the machine for what it lacks.
+        page_jitter: what of size, font, density and contrast differs from text to text; None:
+            nothing.
         eyes: lessons for untrained eyes and their connector, which stay as these leave them while
             the rest learns; None: none.
         max_tokens: longest record, exact to the token; None: what the model reads.
@@ -130,6 +133,7 @@ class FrameRecipe:
     frame_tokens: int | None = None
     pages: PageSettings = field(default_factory=PageSettings)
     page_font: str = ""
+    page_jitter: Jitter | None = None
     eyes: EyesLessons | None = None
     max_tokens: int | None = None
     max_bad: int | str | None = "1%"
