@@ -26,13 +26,19 @@ times `accumulate`):
     caption tokens   32              32              -               -
     data             webvid : cc595k = 100 : 24      minigpt4, llava, videochat, equal odds
 
-AdamW (.9, .999), decay .05, no clipping, the cosine not shifted by the warm-up. Deviations are
-settings: `train.clip_norm=1` (stage 2 is known to diverge), `train.schedule=cosine` (the rate does
-not drop where warm-up ends), and a joint stage of both branches (`video_llama_2_7b_joint`), which
-the paper does not have: its decoder meets both senses together for the first time when it answers.
-Not as published, and no setting: frames are encoded once, by frozen encoders, so they are squashed
-but neither cropped at random nor wrapped around where bicubic overshoots 0 to 255; the linear maps
-start untrained, as the paper says, not from MiniGPT-4's.
+AdamW (.9, .999), decay .05, no clipping, the cosine not shifted by the warm-up; random crops whose
+pixels wrap around where bicubic overshoots 0 to 255 (`textreel encode run --pixels wrapped`).
+Deviations are settings, each for a reason:
+
+    stages.NAME.train.clip_norm=1      stage 2 is known to diverge
+    stages.NAME.train.schedule=cosine  the rate does not drop where warm-up ends
+    data.NAME.pixels=cropped           no specks at edges, which no video has when the run answers
+    data.NAME.pixels=squashed          whole frames, as the run looks at them when it answers
+    video_llama_2_7b_joint             a last stage of both branches; the paper has none, and its
+                                       decoder meets both together when it answers
+
+Not as published, and no setting: frames are encoded once, by frozen encoders, so a video has one
+crop for all visits; the linear maps start untrained, as the paper says, not from MiniGPT-4's.
 """
 
 from collections.abc import Callable
@@ -150,7 +156,11 @@ def _published_data(suffix: str, encoder: str) -> dict[str, DataSource]:
     }
     return {
         name + suffix: DataSource(
-            corpus=corpus, path=path, features=f"features/{name}-{encoder}", media=name
+            corpus=corpus,
+            path=path,
+            features=f"features/{name}-{encoder}",
+            media=name,
+            pixels="wrapped",
         )
         for name, (corpus, path) in files.items()
     }
