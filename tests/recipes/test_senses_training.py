@@ -358,5 +358,5 @@ def test_the_published_recipe_has_the_published_settings() -> None:
         assert read_as(SensesRecipe, json.loads(json.dumps(made.to_json()))) == made
     assert set(tiny_data("clips")) == {
         *("seen", "heard", "both"),
-        *("both-heard", "both-needed"),
+        *("both-heard", "both-needed", "both-count", "both-order"),
     }
