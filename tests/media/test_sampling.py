@@ -51,6 +51,17 @@ def test_video_llama_times_name_the_frames_of_the_published_rule(num_frames, tot
     ]
 
 
+@pytest.mark.parametrize("num_frames", [1, 8, 16, 30, 50])
+@pytest.mark.parametrize("total", [1, 7, 8, 100])
+def test_video_llama_sees_as_many_frames_as_there_are_and_no_more(num_frames, total) -> None:
+    """Upstream's steps of a float give one frame too many for 30 and 50."""
+    fps = 25.0
+    times = SamplingSpec(num_frames=num_frames, policy="video_llama_floor").times(total / fps)
+    seen = [int(t * fps + 1e-6) for t in times]
+    assert seen == sorted(seen) and seen[0] == 0 and seen[-1] < total
+    assert len(times) == num_frames and len(set(seen)) == min(num_frames, total)
+
+
 def test_topa_takes_floors_over_a_track_of_one_frame_per_second() -> None:
     spec = SamplingSpec(num_frames=10, policy="topa_floor")
     assert spec.times(25.0) == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]

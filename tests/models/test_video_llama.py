@@ -168,6 +168,8 @@ def test_a_branch_that_does_not_fit_says_why(model, tmp_path) -> None:
     fakes.save_branch(path, "image", model_dim=7)
     with pytest.raises(PublishedFileError, match="is not in it, but the image branch is"):
         read_branch(path, branch="sound", vectors_per_step=1)
+    with pytest.raises(PublishedFileError, match=r"a Q-Former of width .* does not split into 7"):
+        read_branch(path, branch="image", vectors_per_step=3, heads=7)
     found = read_branch(path, branch="image", vectors_per_step=3, heads=2)
     with pytest.raises(CheckpointError, match="trained on a decoder of width 7, this one has"):
         model.load_branch("image", found, path=path)

@@ -1,7 +1,8 @@
-"""Four stages of two branches on made-up captions, conversations and features."""
+"""Staged recipes small enough to be killed: the published stages, and those of the world."""
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from textreel.models.encoders import load_encoder
 from textreel.models.qformer_connector import QFormerConnectorConfig
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import run_senses
+from textreel.recipes.video_llama import tiny_data, video_llama_tiny
 from textreel.train.config import TrainConfig
 
 TOWERS = "embedded:tiny/towers"
@@ -109,3 +111,26 @@ def run_senses_job(run_dir: Path, steps: int) -> None:
     """Train in a process of its own; the data lie beside the run."""
     torch.set_num_threads(1)
     run_senses(staged_recipe(run_dir.parent, steps=steps), run_dir)
+
+
+def own_frames_recipe(*, steps: int) -> SensesRecipe:
+    """`video_llama_tiny`, every stage of a few steps on a few clips."""
+
+    def short(train: TrainConfig) -> TrainConfig:
+        few = {"steps": steps, "warmup": 1, "accumulate": 1, "batch_size": 4}
+        return replace(train, log_every=1, checkpoint_every=2, **few)
+
+    recipe = video_llama_tiny()
+    assert recipe.frames is not None
+    return replace(
+        recipe,
+        frames=replace(recipe.frames, stills=16, train=short(recipe.frames.train)),
+        stages={n: replace(s, train=short(s.train)) for n, s in recipe.stages.items()},
+        data=tiny_data("clips", videos=8),
+    )
+
+
+def run_own_frames_job(run_dir: Path, steps: int) -> None:
+    """Train in a process of its own."""
+    torch.set_num_threads(1)
+    run_senses(own_frames_recipe(steps=steps), run_dir)

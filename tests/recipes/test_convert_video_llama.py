@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from tests.models import published_fakes as fakes
+from tests.models.encoder_fakes import word_tokenizer
 from tests.models.tiny_decoders import make_decoder
 from textreel.cli.app import run
 from textreel.cli.convert_video_llama import describe
+from textreel.data.prompt import PromptError
 from textreel.models.errors import CheckpointError
 from textreel.models.published_files import PublishedFileError
 from textreel.models.video_llama import Track, VideoLlama
 from textreel.recipes.convert_video_llama import (
     VideoLlamaShapes,
     VideoLlamaSource,
+    _template,
     convert_video_llama,
 )
 from textreel.recipes.recipe import RecipeError
@@ -130,3 +133,16 @@ def test_a_conversion_is_told_in_a_line(source, tmp_path) -> None:
     assert line.endswith("run (prompts: video-llama-vicuna)")
     with pytest.raises(RecipeError, match="no template 'other' for pictures and sound"):
         convert_video_llama(replace(source, template="other"), tmp_path / "run", shapes=SHAPES)
+
+
+def test_a_template_that_the_decoder_was_not_taught_with_is_refused(source, tmp_path) -> None:
+    named = replace(source, template="video-llama-vicuna")
+    assert _template(named).name == named.template, "no tokenizer beside it: nobody can tell"
+    make_decoder().save_pretrained(tmp_path / "llm")
+    tokenizer = word_tokenizer()
+    tokenizer.chat_template = "<|im_start|>{{ messages }}"
+    tokenizer.save_pretrained(tmp_path / "llm")
+    chatty = replace(named, llm=str(tmp_path / "llm"))
+    with pytest.raises(PromptError, match=r"writes ###, which the chat template of .* does not"):
+        convert_video_llama(chatty, tmp_path / "run", shapes=SHAPES)
+    assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.recipes.senses_job import TOWERS
+from tests.recipes.senses_job import TOWERS, own_frames_recipe
 from textreel.models import tiny_frames
 from textreel.models.decoder import locate
 from textreel.models.encoder_errors import EncoderError
@@ -24,7 +24,6 @@ from textreel.recipes.senses_recipe import FRAMES_FOLDER
 from textreel.recipes.senses_training import run_senses
 from textreel.recipes.senses_world import _two_sided, encoded_texts
 from textreel.recipes.video_llama import (
-    tiny_data,
     video_llama_tiny,
     video_llama_tiny_textonly,
     with_own_frames,
@@ -115,17 +114,7 @@ def test_the_arm_of_a_study_is_a_variant_of_its_recipe() -> None:
 def test_the_run_builds_it_first_and_finds_it_where_the_run_is_moved_to(tmp_path: Path) -> None:
     from tests.serve.test_senses_reader import wave, write
 
-    assert RECIPE.frames is not None
-
-    def short(train):
-        return replace(train, steps=2, warmup=0, accumulate=1, batch_size=4)
-
-    recipe = replace(
-        RECIPE,
-        frames=replace(RECIPE.frames, stills=16, train=short(RECIPE.frames.train)),
-        stages={n: replace(s, train=short(s.train)) for n, s in RECIPE.stages.items()},
-        data=tiny_data("clips", videos=4),
-    )
+    recipe = own_frames_recipe(steps=2)
     run_senses(recipe, tmp_path / "run")
     assert is_tiny_frames(tmp_path / "run" / FRAMES_FOLDER)
     assert run_senses(recipe, tmp_path / "run") == {}

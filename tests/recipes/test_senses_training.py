@@ -1,12 +1,8 @@
 """Stages of two branches: what learns, what goes on, and a run that answers at the end."""
 
 import json
-import multiprocessing
-import os
 import shutil
-import time
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
@@ -15,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.models import published_fakes as fakes
-from tests.recipes.senses_job import SHAPE, make_data, run_senses_job, staged_recipe
+from tests.recipes.senses_job import SHAPE, make_data, staged_recipe
 from textreel.cli.app import run as run_command
 from textreel.data.record import Message, Part, Record
 from textreel.data.senses_templates import STILL_REQUESTS
@@ -25,7 +21,6 @@ from textreel.features.errors import FeatureMismatchError, MissingFeaturesError
 from textreel.features.store import FeatureStore
 from textreel.media.sampling import SamplingSpec
 from textreel.models.errors import ModelConfigError
-from textreel.models.video_llama import VideoLlama
 from textreel.recipes.find_senses import find_senses_recipe
 from textreel.recipes.recipe import RecipeError, read_as
 from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
@@ -173,10 +168,15 @@ def test_features_that_are_missing_or_of_another_encoder_are_refused(home: Path)
     other = Sources(recipe, learner.collator, home / "f", revisions={"image": "other"})
     with pytest.raises(FeatureMismatchError, match="revision"):
         stage_data(other, stage)
+    wrapped = replace(recipe.data["webvid"], pixels="wrapped")
+    cropped = replace(recipe, data={**recipe.data, "webvid": wrapped})
+    revision = FeatureStore.open(home / "store").identity.revision
+    sources = Sources(cropped, learner.collator, home / "f", revisions={"image": revision})
+    with pytest.raises(RecipeError, match=r"the source webvid is of wrapped pixels, but .* shows "):
+        stage_data(sources, stage)
     (home / "more.csv").write_text("videoid,name,page_dir\n9,red,p\n")
     data = {**recipe.data, "webvid": replace(recipe.data["webvid"], path=str(home / "more.csv"))}
     more = replace(recipe, data=data)
-    revision = FeatureStore.open(home / "store").identity.revision
     sources = Sources(more, learner.collator, home / "f", revisions={"image": revision})
     with pytest.raises(MissingFeaturesError, match=r"1 of 1 clips have no features"):
         stage_data(sources, stage)
@@ -217,6 +217,8 @@ def test_recipes_that_contradict_themselves_are_refused(home: Path) -> None:
         replace(recipe.stages["al1"], task="words", trains=("sound",), mixed=True)
     with pytest.raises(RecipeError, match="there is no corpus 'laion' to train on"):
         DataSource(corpus="laion", path="x")
+    with pytest.raises(RecipeError, match="pixels='wrapped' has no effect on a source of world"):
+        DataSource(corpus="world", path="2", pixels="wrapped")
     with pytest.raises(RecipeError, match="of the world it is how many videos to write"):
         DataSource(corpus="world", path="many")
     adapter = replace(recipe.stages["vl1"], trains=("adapter",))
@@ -349,51 +351,12 @@ def test_the_published_recipe_has_the_published_settings() -> None:
         assert train.batch_size * train.accumulate == batch
         assert (train.clip_norm, train.betas, train.weight_decay) == (None, (0.9, 0.999), 0.05)
     assert recipe.stages["vl1"].mix == {"webvid": 100.0, "cc595k": 24.0}
+    assert {source.pixels for source in recipe.data.values()} == {"wrapped"}
     assert recipe.data["webvid-bound"].features == "features/webvid-imagebind-image"
     for make in SENSES_RECIPES.values():
         made = make()
         assert read_as(SensesRecipe, json.loads(json.dumps(made.to_json()))) == made
     assert set(tiny_data("clips")) == {
         *("seen", "heard", "both"),
-        *("both-heard", "both-needed"),
+        *("both-heard", "both-needed", "both-count", "both-order"),
     }
-
-
-def _context() -> multiprocessing.context.ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textreel.recipes.senses_training"])
-    return context
-
-
-def _start(run: Path) -> BaseProcess:
-    process = _context().Process(target=run_senses_job, args=(run, 6), daemon=True)
-    process.start()
-    return process
-
-
-def _log(run: Path) -> int:
-    return sum(p.read_bytes().count(b"\n") for p in run.glob("stages/*/log.jsonl"))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and a forkserver")
-def test_a_kill_in_the_middle_of_any_stage_changes_nothing(tmp_path: Path) -> None:
-    make_data(tmp_path)
-    straight = _start(tmp_path / "straight")
-    straight.join(120)
-    assert straight.exitcode == 0
-    for lines in (3, 9, 15, 21):  # in the middle of each of the four stages
-        process = _start(tmp_path / "killed")
-        deadline = time.monotonic() + 120
-        while process.is_alive() and _log(tmp_path / "killed") < lines:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        assert process.is_alive(), "killed in the middle, not after the end"
-        process.kill()
-        process.join(30)
-    last = _start(tmp_path / "killed")
-    last.join(120)
-    assert last.exitcode == 0
-    one, other = (tmp_path / name / DONE for name in ("straight", "killed"))
-    assert one.read_bytes() == other.read_bytes()
-    assert VideoLlama.from_pretrained(tmp_path / "killed").config.image is not None

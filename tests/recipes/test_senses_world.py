@@ -1,5 +1,6 @@
 """Texts and pictures that stand for sounds, head starts, and exams for eyes and ears."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -22,7 +23,7 @@ from textreel.recipes import senses_exam, senses_means
 from textreel.recipes.find_senses import find_senses_study
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.senses_arms import Arm, arms
-from textreel.recipes.senses_exam import SensesExam, SensesLook, answer_senses
+from textreel.recipes.senses_exam import SensesExam, SensesLook, answer_senses, is_steady
 from textreel.recipes.senses_recipe import DataSource
 from textreel.recipes.senses_study import (
     JOURNAL_FILE,
@@ -46,6 +47,7 @@ from textreel.recipes.senses_world import (
     world_data,
     world_items,
     world_scenes,
+    written,
 )
 from textreel.recipes.video_llama import tiny_branch, tiny_data, video_llama_tiny_textonly
 from textreel.serve.session import load
@@ -55,6 +57,7 @@ from textreel.synth.world.scene import Scene, Sound, draw_scenes
 
 CLIPS = SoundClipSpec(num_clips=8, rule="imagebind")
 RECIPE = video_llama_tiny_textonly()
+WITHOUT = "no positions"
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,15 @@ def test_sources_show_and_ask_what_they_say(encoder, tmp_path: Path) -> None:
     eye = DataSource(corpus="world", path="2", sense="image", shows="clips")
     seen = world_data(RECIPE, eye, of(encoder), tmp_path / "eye")
     assert seen.sound == {} and {f.modality for f in seen.image.values()} == {"image"}
+
+
+def test_scenes_chosen_by_a_question_are_asked_it_and_its_answers_stay_even() -> None:
+    source = DataSource(corpus="world", path="40", sense="image", only=("count",))
+    scenes = world_scenes(RECIPE, source)
+    asked = [written(RECIPE, source, scene).questions for scene in scenes]
+    assert [len(questions) for questions in asked] == [1] * 40
+    found = Counter(questions[0].open_answer for questions in asked)
+    assert len(found) == 4 and max(found.values()) < 20
 
 
 def test_a_sampling_rule_is_for_stored_features() -> None:
@@ -205,6 +217,10 @@ def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> Non
         replace(ear, moved=True),
     ):
         assert exam.look(learner, other)[0].probabilities != heard[0].probabilities
+    steady = exam.look(learner, SensesLook(name="steady", steady=True))
+    shown = {scene.id for scene in exam.exam.scenes if is_steady(scene)}
+    assert {row.video_id for row in steady} == shown and len(shown) < len(exam.exam.scenes)
+    assert exam.look(learner, SensesLook(name="none", kinds=("colour",), steady=True)) == []
     last = exam._image(SensesLook(name="last", eye="last"))
     features = next(iter(last.values()))
     assert isinstance(features, Features)
@@ -216,17 +232,31 @@ def test_looks_show_what_they_say(exam: SensesExam, learner, monkeypatch) -> Non
 def test_a_study_names_its_arms_and_compares_the_same_questions(exam, learner) -> None:
     study = tiny_study()
     assert [arm.name for arm in arms(study.recipe)][:2] == ["text only", "clips"]
+    index, timeless = (arms(study.recipe, only=(name,))[0].recipe for name in ("index", WITHOUT))
+    assert timeless.image is not None and timeless.image.positions == "none"
+    assert (index.stages["eyes"].mixed, timeless.stages["eyes"].mixed) == (True, False)
+    assert all(s.train.steps == 2 * index.stages[n].train.steps for n, s in timeless.stages.items())
     with pytest.raises(RecipeError, match="the study has no arm 'x'"):
         arms(study.recipe, only=("x",))
     rows = exam.look(learner, SensesLook(name="both"))
+    other = [replace(row, chosen=(row.answer + 1) % 4) for row in rows if row.kind == "heard"]
     report = make_report(
         study,
-        {("text only", "both, moved"): rows, ("text only", "eye"): rows},
+        {
+            ("text only", "both, moved"): rows,
+            ("text only", "eye"): rows,
+            ("text only", "ear"): [*other, *(row for row in rows if row.kind == "seen_and_heard")],
+            ("text only", "ear x20"): [replace(row, chosen=row.answer) for row in other],
+        },
         questions=len(exam.items),
+        trained_cpu_s={"text only": 59.6},
     )
-    assert {c.value for c in report.comparisons} == {0.0}
+    found = {c.what: c.value for c in report.comparisons}
+    assert found.pop("text only, ear x20 - text only, ear: heard") == 1.0
+    assert set(found.values()) == {0.0}, "on the questions that both were asked"
     told = describe_senses(report)
     assert "text only | both, moved" in told and "macro: +0.000 +- 0.000" in told
+    assert "text only: trained in 60 CPU-s" in told
     assert find_senses_study("other") is None
     found = find_senses_study("video_llama_tiny_study", settings=["per_kind=5"])
     assert found is not None and found.per_kind == 5
@@ -244,13 +274,13 @@ def test_a_study_s_run_answers_and_a_finished_one_is_only_read(tmp_path: Path) -
         recipe=recipe,
         num_scenes=4,
         per_kind=2,
-        only=("text only", "no positions", "seconds"),
+        only=("text only", WITHOUT, "seconds"),
     )
     report = run_senses_study(study, tmp_path)
-    assert {row.arm for row in report.rows} == {"text only", "no positions", "seconds"}
-    assert run_senses_study(study, tmp_path) == report
+    assert {row.arm for row in report.rows} == {"text only", WITHOUT, "seconds"}
+    assert repr(run_senses_study(study, tmp_path)) == repr(report), "an error of one video is nan"
     keys = [entry.key for entry in read_journal(tmp_path / JOURNAL_FILE, kind="senses-study")]
-    assert len(keys) == len(set(keys)) == len(report.rows)
+    assert len(keys) == len(set(keys)) and len(report.trained_cpu_s) == 3
     assert rows_file(tmp_path, "text only", "both").is_file()
     story = tmp_path / "story.txt"
     story.write_text("a red circle , black ground\na red circle , black ground\n")

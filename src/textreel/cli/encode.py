@@ -30,6 +30,7 @@ from textreel.cli.sound_options import (
     Weights,
     open_with,
     sound_options,
+    with_pixels,
 )
 from textreel.cli.words import count_all
 
@@ -44,6 +45,12 @@ Patches = Annotated[
     bool, typer.Option("--patches", help="One vector per patch of a frame, not one per frame.")
 ]
 
+PixelsName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="squashed; or as Video-LLaMA's training: wrapped, or cropped in range."
+    ),
+]
 Paths = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, or files.")]
 EncoderName = Annotated[
     str,
@@ -91,6 +98,7 @@ def encode_run(
     shard: Shard = "0/1",
     device: Device = "cpu",
     patches: Patches = False,
+    pixels: PixelsName = None,
     weights: Weights = None,
     clips: Clips = None,
     clip_rule: ClipRuleName = None,
@@ -120,6 +128,7 @@ def encode_run(
 
     opened = open_with(locate(encoder), weights=weights, sound_scale=sound_scale, device=device)
     tower = sound_options(opened, clips=clips, rule=clip_rule, frames=chosen)
+    tower = with_pixels(tower, pixels)
     settings = EncodeSettings(
         spec=spec,
         workers=workers,

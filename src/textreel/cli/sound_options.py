@@ -1,4 +1,4 @@
-"""The options that only some encoders know: weight files, pieces of sound, length of vectors."""
+"""The options that only some encoders know: weight files, pixels, sounds, length of vectors."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SOUND_SCALES = ("unit", "published")
 CLIP_RULES = ("imagebind", "video-llama")
+PIXELS = ("squashed", "cropped", "wrapped")
 
 Weights = Annotated[
     list[Path] | None,
@@ -105,6 +106,25 @@ def sound_options(
         return _without_frames(ImageBindTower(encoder, clips=chosen), frames=frames)
     tower = as_tower(encoder)
     return _without_frames(tower, frames=frames) if tower.modality == "sound" else encoder
+
+
+def with_pixels(tower: "Encoder | ClipTower", pixels: str | None) -> "Encoder | ClipTower":
+    """Return what sees pixels of one kind; None: the encoder's own.
+
+    Raises:
+        OptionError: no such kind.
+        TowerError: an encoder that is not Video-LLaMA's.
+    """
+    one_of("--pixels", pixels, PIXELS)
+    if pixels is None or pixels == "squashed":
+        return tower
+    from textreel.features.errors import TowerError
+    from textreel.features.pixels import CroppedTower
+    from textreel.features.towers import ClipTower
+
+    if isinstance(tower, ClipTower):
+        raise TowerError(f"--pixels has no effect on {tower.name}, which hears")
+    return CroppedTower(tower, pixels=pixels)  # type: ignore[arg-type]  # checked above
 
 
 def _without_frames(tower: "ClipTower", *, frames: bool) -> "ClipTower":

@@ -113,6 +113,7 @@ def describe_senses(report: "SensesReport") -> str:
         macro = "" if row.macro is None else f"{row.macro:.3f} ({row.macro_error:.3f})"
         lines.append(f"{f'{row.arm} | {row.look}':<{width}}  {macro:<14} {kinds}")
     lines += [f"{c.what}: {c.value:+.3f} +- {c.half_width:.3f}" for c in report.comparisons]
+    lines += [f"{arm}: trained in {cpu_s:.0f} CPU-s" for arm, cpu_s in report.trained_cpu_s.items()]
     return "\n".join([*lines, *report.remarks])
 
 

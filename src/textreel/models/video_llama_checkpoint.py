@@ -121,6 +121,12 @@ def _shape(
             hint="the picture branch is in the VL file, the sound branch in the AL file",
         )
     queries, table, project, hidden = (tensors[name] for name in names)
+    if queries.shape[2] % heads:
+        raise PublishedFileError(
+            f"{path} holds a Q-Former of width {queries.shape[2]}, which does not split into "
+            f"{heads} heads; the {branch} branch of Video-LLaMA is 768 wide",
+            hint="give a released file",
+        )
     depth = {name[len(layer) :].split(".")[0] for name in tensors if name.startswith(layer)}
     config = QFormerConnectorConfig(
         feature_dim=table.shape[1],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textreel.data.files import write_atomic
-from textreel.data.senses_prompt import SensesTemplate
+from textreel.data.senses_prompt import SensesTemplate, check_template
 from textreel.data.senses_templates import SENSES_TEMPLATES, default_template
 from textreel.media.sampling import SamplingSpec
 from textreel.models import checkpoint as checkpoints
@@ -26,6 +26,7 @@ from textreel.models.blip2_repository import (
 from textreel.models.decoder import locate, weight_fingerprint
 from textreel.models.decoder_checks import config_width, refuse_delta
 from textreel.models.encoder_files import published_files
+from textreel.models.errors import DecoderNotFoundError, DecoderUnsupportedError
 from textreel.models.eva_vit import EvaConfig
 from textreel.models.frame_encoder import NAME as FRAMES
 from textreel.models.frame_qformer import check_frame_files
@@ -34,7 +35,7 @@ from textreel.models.imagebind_encoder import NAME as IMAGEBIND
 from textreel.models.imagebind_encoder import SCALED_SUFFIX
 from textreel.models.imagebind_files import load_imagebind
 from textreel.models.qformer import QFormerShape
-from textreel.models.tokenizer import chat_template_of
+from textreel.models.tokenizer import chat_template_of, load_tokenizer
 from textreel.models.video_llama import KIND, EncoderSource, VideoLlamaConfig, check_width
 from textreel.models.video_llama_checkpoint import HEADS, Branch, BranchWeights, read_branch
 from textreel.recipes.recipe import RecipeError
@@ -117,6 +118,7 @@ def convert_video_llama(
         PublishedFileError: a file is missing, damaged, or not the one wanted.
         CheckpointError: a branch of another decoder, or a decoder that is a difference.
         DecoderNotFoundError: no such decoder.
+        PromptError: a template that the decoder was not taught with.
     """
     shapes = shapes or VideoLlamaShapes()
     _check_given(source)
@@ -163,7 +165,13 @@ def _template(source: VideoLlamaSource) -> SensesTemplate:
             f"there is no template {source.template!r} for pictures and sound",
             hint=f"one of {', '.join(SENSES_TEMPLATES)}",
         )
-    return SENSES_TEMPLATES[source.template]
+    template = SENSES_TEMPLATES[source.template]
+    try:
+        tokenizer = load_tokenizer(source.llm)
+    except (DecoderNotFoundError, DecoderUnsupportedError):
+        return template  # who asks the run needs one, and is told
+    check_template(template, tokenizer)
+    return template
 
 
 def _check_given(source: VideoLlamaSource) -> None:

@@ -3,11 +3,12 @@
     text only        captions stand for pictures and sounds; positions are interpolated
     clips            the same on drawn clips, and on pictures of what sounds
     own frames       clips through a frame encoder that the recipe builds first
-    no positions     pictures alone; the Video Q-Former cannot tell frames apart
+    no positions     pictures alone; the Video Q-Former cannot tell frames apart (`timeless`)
     index, seconds   pictures alone, and other ways for a frame to know when it is
     no head start    as many steps of the tasks from BERT's start
 
-Branches of pictures alone are trained more briefly: they are compared with each other.
+Branches of pictures alone are trained more briefly: they are compared with each other. The whole
+exam is for what must be known to a point or two: both senses beside each alone.
 """
 
 from collections.abc import Sequence
@@ -39,24 +40,32 @@ class Arm:
 EYE = SensesLook(name="eye", ear="no", kinds=(*QUESTION_TYPES, "seen_and_heard"))
 EAR = SensesLook(name="ear", eye="no", kinds=SOUND_TYPES)
 BOTH = SensesLook(name="both")
-SOUND_LOOKS = (
+SOME_VIDEOS, FEW_VIDEOS = 640, 160
+"""Videos of looks that need no narrow interval, and of those at many frames."""
+JOINT_LOOKS = (
     replace(BOTH, name="both, moved", moved=True),
     EYE,
     replace(EAR, name="ear, moved", moved=True),
-    EAR,
-    replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",)),
-    replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",)),
 )
 """Moved: sounds pass a mean shift to where the branch was aligned; else they are as the tower gives
 them."""
+SOUND_LOOKS = (
+    replace(EAR, videos=SOME_VIDEOS),
+    replace(EAR, name="ear shown pictures", ear="pictured", kinds=("heard",), videos=SOME_VIDEOS),
+    replace(EAR, name="ear x20", sound_scale=20.0, kinds=("heard",), videos=SOME_VIDEOS),
+    replace(BOTH, videos=SOME_VIDEOS),
+)
+STATIC_TYPES = ("colour", "shape", "place", "count")
+"""What one frame can show, where nothing appears and nothing goes."""
+STEADY = replace(EYE, name="steady", kinds=STATIC_TYPES, steady=True, videos=2 * SOME_VIDEOS)
 TIME_LOOKS = (
-    replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES),
-    replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES),
-    BOTH,
+    replace(EYE, name="last frame", eye="last", kinds=QUESTION_TYPES, videos=SOME_VIDEOS),
+    replace(EYE, name="mean frame", eye="mean", kinds=QUESTION_TYPES, videos=SOME_VIDEOS),
+    STEADY,
+    replace(STEADY, name="steady, last frame", eye="last"),
+    replace(STEADY, name="steady, mean frame", eye="mean"),
 )
 COUNTS = (8, 32, 128)
-FEW_VIDEOS = 80
-"""Videos that are looked at with many frames."""
 MORE_FRAMES = tuple(
     replace(EYE, name=f"{count} frames", num_frames=count, kinds=QUESTION_TYPES, videos=FEW_VIDEOS)
     for count in COUNTS
@@ -73,7 +82,8 @@ LONG_LOOKS = tuple(
 )
 
 
-TEXT_LOOKS = (*SOUND_LOOKS, *TIME_LOOKS, *MORE_FRAMES, LONG, *LONG_LOOKS[1:])
+TEXT_LOOKS = (*JOINT_LOOKS, *SOUND_LOOKS, *TIME_LOOKS, *MORE_FRAMES, LONG, *LONG_LOOKS[1:])
+FEW_LOOKS = tuple(replace(look, videos=SOME_VIDEOS) for look in (BOTH, EYE, EAR))
 
 
 def sighted(recipe: SensesRecipe) -> SensesRecipe:
@@ -89,6 +99,23 @@ def sighted(recipe: SensesRecipe) -> SensesRecipe:
         bridges={},
         stages={"eyes": eyes, "adapter": lessons},
     )
+
+
+def timeless(recipe: SensesRecipe) -> SensesRecipe:
+    """Return a recipe whose picture branch cannot tell frames apart, and its head start suits that.
+
+    It reads the mean of its frames. Of frames dealt out anew, as other branches learn from, that
+    says nothing, so it learns from videos as they are; and twice as long, for a mean blends what
+    its frames show, and colours and places take longer to be told apart.
+    """
+    shape, eyes = recipe.image, recipe.stages["eyes"]
+    assert shape is not None
+    stages = {**recipe.stages, "eyes": replace(eyes, mixed=False)}
+    twice = {
+        name: replace(stage, train=replace(stage.train, steps=2 * stage.train.steps))
+        for name, stage in stages.items()
+    }
+    return replace(recipe, image=replace(shape, positions="none"), stages=twice)
 
 
 def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
@@ -112,17 +139,23 @@ def arms(text: SensesRecipe, only: Sequence[str] = ()) -> list[Arm]:
 
     tasks = [stage for stage in text.stages.values() if stage.task != "words"]
     steps = sum(stage.train.steps for stage in tasks)
-    raw = replace(tasks[-1], train=replace(tasks[0].train, steps=steps))
+    raw = replace(
+        tasks[-1],
+        trains=("image", "sound", "adapter"),
+        train=replace(tasks[0].train, steps=steps),
+    )
     every = [
         Arm(name="text only", recipe=text, looks=TEXT_LOOKS),
-        Arm(name="clips", recipe=clips, looks=(BOTH, *SOUND_LOOKS[1:])),
-        Arm(name="own frames", recipe=with_own_frames(text), looks=(BOTH, EYE, EAR)),
-        Arm(name="no positions", recipe=placed(positions="none"), looks=MORE_FRAMES[:1]),
+        Arm(name="clips", recipe=clips, looks=(*FEW_LOOKS, *SOUND_LOOKS[1:3])),
+        Arm(name="own frames", recipe=with_own_frames(text), looks=FEW_LOOKS),
+        Arm(name="no positions", recipe=timeless(eye), looks=(MORE_FRAMES[0], STEADY)),
         Arm(
-            name="index", recipe=placed(positions="table", max_steps=max(COUNTS)), looks=MORE_FRAMES
+            name="index",
+            recipe=placed(positions="table", max_steps=max(COUNTS)),
+            looks=(*MORE_FRAMES, STEADY),
         ),
         Arm(name="seconds", recipe=placed(positions="time"), looks=(*MORE_FRAMES, *LONG_LOOKS)),
-        Arm(name="no head start", recipe=replace(text, stages={"joint": raw}), looks=(BOTH,)),
+        Arm(name="no head start", recipe=replace(text, stages={"joint": raw}), looks=FEW_LOOKS[:1]),
     ]
     known = [arm.name for arm in every]
     if missing := [name for name in only if name not in known]:
@@ -145,6 +178,9 @@ COMPARED = (
     (("clips", "ear x20"), ("clips", "ear"), ("heard",)),
     (("text only", "last frame"), ("text only", "eye"), EVERY),
     (("text only", "mean frame"), ("text only", "eye"), EVERY),
+    (("text only", "steady, last frame"), ("text only", "steady"), STATIC_TYPES),
+    (("text only", "steady, mean frame"), ("text only", "steady"), STATIC_TYPES),
+    (("no positions", "steady"), ("index", "steady"), STATIC_TYPES),
     (("no positions", "8 frames"), ("index", "8 frames"), EVERY),
     (("seconds", "8 frames"), ("index", "8 frames"), ("macro",)),
     (("no head start", "both"), ("text only", "both"), ("macro", "seen_and_heard")),

@@ -24,6 +24,7 @@ from textreel.data.senses_prompt import Shown, shown_of, write_caption_prompt
 from textreel.data.senses_templates import STILL_REQUESTS
 from textreel.features.errors import MissingFeaturesError
 from textreel.features.file_index import read_file_index
+from textreel.features.pixels import pixels_of
 from textreel.features.rules import require_rule
 from textreel.features.store import FeatureStore
 from textreel.models.decoder import locate
@@ -212,6 +213,13 @@ def _open_stores(sources: Sources, stage: SensesStage, name: str) -> dict[str, F
     stores = {sense: FeatureStore.open(wanted[sense]) for sense in senses}
     for sense, store in stores.items():
         store.require(revision=sources.revisions[sense])
+        if (shown := pixels_of(store.identity.encoder)) != source.pixels:
+            raise RecipeError(
+                f"the source {name} is of {source.pixels} pixels, but {store.path} shows {shown} "
+                f"ones",
+                hint=f"encode again with --pixels {source.pixels}, or set data.{name}.pixels="
+                f"{shown}",
+            )
         require_rule(store, source.sampling or sources.recipe.sampling, sources.recipe.clips)
     return stores
 

@@ -3,6 +3,8 @@
     both, eye, ear          what the picture branch sees, what the sound branch hears, or one alone
     long                    scenes of another length than the branches were aligned on
     last frame, mean frame  the last frame, or the mean of all, in the place of every frame
+    steady                  only scenes where every object is in the picture from the first frame to
+                            the last, so that one frame, or the mean, can show what is asked
     pictured                the sound branch is shown pictures of what sounds, and hears nothing
 
 Frames are drawn in memory; sounds are written as samples and cut as the run cuts them.
@@ -33,7 +35,7 @@ from textreel.recipes.senses_training import SensesLearner
 from textreel.recipes.senses_world import pictured_sounds
 from textreel.synth.world.exam import Exam
 from textreel.synth.world.questions import QUESTION_TYPES, SOUND_TYPES
-from textreel.synth.world.scene import SCENE_SECONDS
+from textreel.synth.world.scene import SCENE_SECONDS, Scene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,7 @@ class SensesLook:
         kinds: question types that are asked.
         seconds: length of the scenes; of another exam than 8 seconds are.
         videos: only questions about the first so many; None: all.
+        steady: only questions about scenes where nothing appears and nothing goes.
     """
 
     name: str
@@ -61,6 +64,7 @@ class SensesLook:
     kinds: tuple[str, ...] = (*QUESTION_TYPES, *SOUND_TYPES)
     seconds: float = SCENE_SECONDS
     videos: int | None = None
+    steady: bool = False
 
 
 class SensesExam:
@@ -97,7 +101,7 @@ class SensesExam:
             if self.store is None:
                 found = rendered_features(scenes, self.eye, num_frames=num_frames)
             else:
-                store = self.store / f"{num_frames}-of-{len(scenes)}"
+                store = self.store / str(num_frames)
                 drawn = world_pictures(scenes, self.eye, store, num_frames=num_frames)
                 found = {scene.id: f for scene, f in zip(scenes, drawn, strict=True)}
             self._pictures[key] = found
@@ -131,13 +135,19 @@ class SensesExam:
         return sound_means(self.ear, self.clips)
 
     def look(self, learner: SensesLearner, look: SensesLook) -> list[ChoiceRow]:
-        """Choose an option for every question of the look's types."""
-        asked = {scene.id for scene in self.exam.scenes[: look.videos]}
+        """Choose an option for every question of the look's types; there may be none."""
+        asked = {
+            scene.id
+            for scene in self.exam.scenes[: look.videos]
+            if not look.steady or is_steady(scene)
+        }
         items = [
             item
             for item in self.items
             if item.question.kind in look.kinds and item.video_id in asked
         ]
+        if not items:
+            return []
         return answer_senses(learner, items, self._image(look), self._sound(look))
 
     def _image(self, look: SensesLook) -> Mapping[str, Features]:
@@ -158,6 +168,11 @@ class SensesExam:
             shown = {id: _moved(f, shift) for id, f in shown.items()}
         scale = look.sound_scale
         return {id: replace(f, values=f.values * scale) for id, f in shown.items()}
+
+
+def is_steady(scene: Scene) -> bool:
+    """Return whether every object is in the picture all the time."""
+    return all(look.visible for looks in scene.looks for look in looks)
 
 
 def _repeated(features: Features, how: str) -> Features:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from textreel.data.corpora import CORPORA
 from textreel.data.senses_templates import SENSES_TEMPLATES
+from textreel.features.pixels import Pixels
 from textreel.media.sampling import SamplingSpec
 from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.adapters import LoraSettings
@@ -43,6 +44,7 @@ class DataSource:
             `clips`, drawn frames, and for the sound branch pictures of what sounds.
         sense: for the world and for `textual`: what a prompt shows, and so what it asks about.
         only: for the world: question types; empty: all that suit the sense.
+        pixels: what its features show, by `textreel encode run --pixels`; others are refused.
         sampling: the rule by which its features were made, where it is another one than that of the
             run on purpose: features of another rule are refused.
     """
@@ -56,6 +58,7 @@ class DataSource:
     shows: Literal["text", "clips"] = "text"
     sense: Sense = "both"
     only: tuple[str, ...] = ()
+    pixels: Pixels = "squashed"
     sampling: SamplingSpec | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +71,12 @@ class DataSource:
             raise RecipeError(
                 f"a textual source with sense={self.sense!r} and sounds={self.sounds!r}: captions "
                 f"of sounds belong to the senses sound and both, and they need them"
+            )
+        if self.pixels != "squashed" and self.corpus in (WORLD, TEXTUAL):
+            raise RecipeError(
+                f"pixels={self.pixels!r} has no effect on a source of {self.corpus}: it is for "
+                f"stored features",
+                hint="leave it out",
             )
         if self.sampling is not None and self.corpus in (WORLD, TEXTUAL):
             raise RecipeError(

@@ -9,6 +9,7 @@ are clustered by video; one seed, so nothing is said about other seeds.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,9 +50,9 @@ class SensesStudy:
 
     name: str
     recipe: SensesRecipe
-    num_scenes: int = 500
-    per_kind: int = 160
-    exam_seed: int = 77
+    num_scenes: int = 2240
+    per_kind: int = 900
+    exam_seed: int = 78
     only: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class SensesRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """A paired difference on the same questions.
+    """A paired difference on the questions that both were asked.
 
     Attributes:
         what: which two, and on which type.
@@ -103,6 +104,8 @@ class SensesReport:
         study: its name.
         questions: of the exam.
         rows: in the table's order.
+        trained_cpu_s: CPU seconds of every arm's training, captions, drawing and encoding of its
+            data included; of a killed one what the last process took.
         comparisons: paired differences.
         remarks: what holds for all.
     """
@@ -110,11 +113,15 @@ class SensesReport:
     study: str
     questions: int
     rows: tuple[SensesRow, ...]
+    trained_cpu_s: dict[str, float] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     remarks: tuple[str, ...] = field(
         default=(
             "one seed; scenes of the test part, frames drawn in memory; standard errors and 95% "
             "intervals clustered by video; macro over the eight picture types",
+            "differences are of questions that both were asked; steady: of scenes where nothing "
+            "appears and nothing goes, so that the last frame and the mean can show colour, shape, "
+            "place and count",
         )
     )
 
@@ -143,13 +150,19 @@ def run_senses_study(
     with Journal.open(out / JOURNAL_FILE, kind="senses-study", fingerprint=job) as journal:
         for arm in chosen:
             _run_arm(arm, exams, out, journal, show)
+        trained = {
+            arm.name: journal[key]["cpu_s"]
+            for arm in arms(study.recipe)
+            if (key := _trained_key(arm)) in journal
+        }
     found = {
         (arm.name, look.name): read_rows(rows_file(out, arm.name, look.name))
         for arm in arms(study.recipe)
         for look in arm.looks
         if rows_file(out, arm.name, look.name).is_file()
     }
-    report = make_report(study, found, questions=len(exams[SCENE_SECONDS].items))
+    questions = len(exams[SCENE_SECONDS].items)
+    report = make_report(study, found, questions=questions, trained_cpu_s=trained)
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
@@ -160,13 +173,13 @@ def rows_file(out: Path, arm: str, look: str) -> Path:
 
 
 def _exam(study: SensesStudy, encoder: DualEncoder, seconds: float, out: Path) -> SensesExam:
-    """Return the exam about scenes of one length; the long one is half as large."""
+    """Return the exam about scenes of one length; the long one is a tenth as large."""
     long = seconds != SCENE_SECONDS
     drawn = draw_exam(
         study.exam_seed,
         part="test",
-        num_scenes=study.per_kind if long else study.num_scenes,
-        per_kind=max(1, study.per_kind // 2) if long else study.per_kind,
+        num_scenes=max(1, study.num_scenes // 10) if long else study.num_scenes,
+        per_kind=max(1, study.per_kind // 10) if long else study.per_kind,
         kinds=LONG_KINDS if long else (*QUESTION_TYPES, *SOUND_TYPES),
         seconds=seconds,
     )
@@ -188,7 +201,10 @@ def _run_arm(
     run = out / folder_name(arm.name)
     shows = next(iter(arm.recipe.data.values())).shows
     features = run / "features" if arm.recipe.frames else out / "features" / shows
-    results = run_senses(arm.recipe, run, show=_named(show, arm), features=features)
+    started_s = time.process_time()
+    run_senses(arm.recipe, run, show=_named(show, arm), features=features)
+    if (trained := _trained_key(arm)) not in journal:
+        journal.record(trained, {"cpu_s": time.process_time() - started_s})
     learner = build_senses(arm.recipe, run)
     learner.model.load_learned(run)
     if arm.recipe.frames:
@@ -201,10 +217,11 @@ def _run_arm(
         rows = exams[look.seconds].look(learner, look)
         write_rows(rows_file(out, arm.name, look.name), rows)
         right = sum(row.correct for row in rows)
-        seconds = {name: result.seconds for name, result in results.items()}
-        journal.record(
-            keys[look.name], {"right": right, "questions": len(rows), "train_seconds": seconds}
-        )
+        journal.record(keys[look.name], {"right": right, "questions": len(rows)})
+
+
+def _trained_key(arm: Arm) -> str:
+    return f"{folder_name(arm.name)}/trained"
 
 
 def _named(show: Show, arm: Arm) -> Show:
@@ -216,6 +233,7 @@ def make_report(
     found: Mapping[tuple[str, str], Sequence[ChoiceRow]],
     *,
     questions: int,
+    trained_cpu_s: Mapping[str, float] | None = None,
 ) -> SensesReport:
     """Put all answers into one table.
 
@@ -223,9 +241,12 @@ def make_report(
         study: whose.
         found: rows by arm and look.
         questions: of the exam.
+        trained_cpu_s: see `SensesReport`.
     """
     lines = []
     for (arm, look), rows in found.items():
+        if not rows:
+            continue
         scores = score_system(look, rows)
         pictured = [row for row in rows if row.kind in QUESTION_TYPES]
         every = {row.kind for row in pictured} == set(QUESTION_TYPES)
@@ -241,15 +262,17 @@ def make_report(
             )
         )
     compared = [
-        _difference(found, one, other, metric)
+        difference
         for one, other, metrics in COMPARED
         if one in found and other in found
         for metric in metrics
+        if (difference := _difference(found, one, other, metric)) is not None
     ]
     return SensesReport(
         study=study.name,
         questions=questions,
         rows=tuple(lines),
+        trained_cpu_s=dict(trained_cpu_s or {}),
         comparisons=tuple(compared),
     )
 
@@ -259,9 +282,16 @@ def _difference(
     one: tuple[str, str],
     other: tuple[str, str],
     metric: str,
-) -> Comparison:
+) -> Comparison | None:
+    """Compare on the questions that both were asked; None where a type has none."""
     kinds = QUESTION_TYPES if metric == "macro" else (metric,)
-    left, right = ([r for r in found[key] if r.kind in kinds] for key in (one, other))
+    asked = [{r.question_id for r in found[key]} for key in (one, other)]
+    both = asked[0] & asked[1]
+    left, right = (
+        [r for r in found[key] if r.kind in kinds and r.question_id in both] for key in (one, other)
+    )
+    if {row.kind for row in left} != set(kinds):
+        return None
     paired = paired_difference(left, right, metric=metric, kinds=kinds)
     what = f"{', '.join(one)} - {', '.join(other)}: {metric}"
     return Comparison(what=what, value=paired.value, half_width=1.96 * paired.stderr)

@@ -130,19 +130,27 @@ def heard_caption(sounds: Sequence[Sound], rng: Random) -> str:
 
 def world_scenes(recipe: SensesRecipe, source: DataSource) -> list[Scene]:
     """Draw the scenes of a source: those that have what it shows, and a question of its types."""
-    count, kinds = int(source.path), kinds_of(source)
-    rare = bool(source.only)
-    rng = Random(f"senses-{recipe.seed}-{source.path}-{kinds}")
 
     def wanted() -> Iterator[Scene]:
         for scene in draw_scenes(recipe.seed, part="training"):
             if source.sense != "image" and not heard_in_clips(scene, recipe.clips):
                 continue
-            if rare and not textual_video(scene, rng, kinds=kinds).questions:
+            if source.only and not written(recipe, source, scene).questions:
                 continue
             yield scene
 
-    return list(islice(wanted(), count))
+    return list(islice(wanted(), int(source.path)))
+
+
+def written(recipe: SensesRecipe, source: DataSource, scene: Scene) -> TextualVideo:
+    """Write a scene with the questions of its source; the same words at every call.
+
+    Some questions are left out by chance, by their answer: who chooses scenes by them must see the
+    questions that are asked later, or the answers would be thinned twice.
+    """
+    kinds = kinds_of(source)
+    rng = Random(f"words-{recipe.seed}-{source.path}-{kinds}-{scene.id}")
+    return textual_video(scene, rng, num_frames=recipe.sampling.num_frames or 8, kinds=kinds)
 
 
 def world_data(
@@ -159,10 +167,9 @@ def world_data(
     Raises:
         RecipeError: an encoder that cannot do what is wanted of it.
     """
-    scenes, kinds = world_scenes(recipe, source), kinds_of(source)
-    rng = Random(f"words-{recipe.seed}-{source.path}-{kinds}")
-    frames = recipe.sampling.num_frames or 8
-    videos = [textual_video(scene, rng, num_frames=frames, kinds=kinds) for scene in scenes]
+    scenes, frames = world_scenes(recipe, source), recipe.sampling.num_frames or 8
+    rng = Random(f"sounds-{recipe.seed}-{source.path}-{kinds_of(source)}")
+    videos = [written(recipe, source, scene) for scene in scenes]
     told = [sound_text(scene, recipe.clips, rng) for scene in scenes]
     sounds = [text for text in told if text is not None] if source.sense != "image" else []
     image: dict[str, Features] = {}

@@ -11,7 +11,7 @@ What trains in each stage (everything else is frozen, the decoder and the encode
     video_llama_tiny_textonly  eyes        image                   texts of frames, for pictures
                                ears        sound                   texts of sounds, for sounds
                                adapter     adapter                 both
-                               joint       image, sound, adapter   both, slowly
+                               joint       adapter                 both, what is rare more often
     video_llama_tiny           the same, on drawn frames through a frame encoder that it builds
                                first, and on pictures of what sounds
 
@@ -26,13 +26,19 @@ times `accumulate`):
     caption tokens   32              32              -               -
     data             webvid : cc595k = 100 : 24      minigpt4, llava, videochat, equal odds
 
-AdamW (.9, .999), decay .05, no clipping, the cosine not shifted by the warm-up. Deviations are
-settings: `train.clip_norm=1` (stage 2 is known to diverge), `train.schedule=cosine` (the rate does
-not drop where warm-up ends), and a joint stage of both branches (`video_llama_2_7b_joint`), which
-the paper does not have: its decoder meets both senses together for the first time when it answers.
-Not as published, and no setting: frames are encoded once, by frozen encoders, so they are squashed
-but neither cropped at random nor wrapped around where bicubic overshoots 0 to 255; the linear maps
-start untrained, as the paper says, not from MiniGPT-4's.
+AdamW (.9, .999), decay .05, no clipping, the cosine not shifted by the warm-up; random crops whose
+pixels wrap around where bicubic overshoots 0 to 255 (`textreel encode run --pixels wrapped`).
+Deviations are settings, each for a reason:
+
+    stages.NAME.train.clip_norm=1      stage 2 is known to diverge
+    stages.NAME.train.schedule=cosine  the rate does not drop where warm-up ends
+    data.NAME.pixels=cropped           no specks at edges, which no video has when the run answers
+    data.NAME.pixels=squashed          whole frames, as the run looks at them when it answers
+    video_llama_2_7b_joint             a last stage of both branches; the paper has none, and its
+                                       decoder meets both together when it answers
+
+Not as published, and no setting: frames are encoded once, by frozen encoders, so a video has one
+crop for all visits; the linear maps start untrained, as the paper says, not from MiniGPT-4's.
 """
 
 from collections.abc import Callable
@@ -57,6 +63,24 @@ from textreel.train.config import TrainConfig
 STAGE_1 = {"webvid": 100.0, "cc595k": 24.0}
 STAGE_2 = {"minigpt4": 1.0, "llava": 1.0, "videochat": 1.0}
 TINY_TOWERS = "embedded:tiny/towers"
+ADAPTER_MIX = {
+    "seen": 0.2,
+    "heard": 0.1,
+    "both": 0.35,
+    "both-heard": 0.1,
+    "both-needed": 0.1,
+    "both-order": 0.15,
+}
+JOINT_MIX = {
+    "heard": 0.05,
+    "both": 0.45,
+    "both-heard": 0.1,
+    "both-needed": 0.1,
+    "both-count": 0.1,
+    "both-order": 0.2,
+}
+"""Of the last stage: a sound beside the pictures costs most where it is seldom asked for with one:
+counting and order, which few scenes have questions of. Pictures alone need no more lessons."""
 CLIPS = 400
 """Videos of the largest sources of clips; drawing frames costs more than writing captions."""
 
@@ -150,7 +174,11 @@ def _published_data(suffix: str, encoder: str) -> dict[str, DataSource]:
     }
     return {
         name + suffix: DataSource(
-            corpus=corpus, path=path, features=f"features/{name}-{encoder}", media=name
+            corpus=corpus,
+            path=path,
+            features=f"features/{name}-{encoder}",
+            media=name,
+            pixels="wrapped",
         )
         for name, (corpus, path) in files.items()
     }
@@ -248,7 +276,11 @@ def with_own_frames(recipe: SensesRecipe) -> SensesRecipe:
 
 
 def tiny_stages() -> dict[str, SensesStage]:
-    """Return the head starts of the branches, and the stage in which they learn together."""
+    """Return the head starts of the branches, and the stages in which the decoder reads them.
+
+    The branches stand still from there on: where they learned on, at a tenth or a thirtieth of the
+    rate, pictures were read worse, or nothing better (docs/LOG.md).
+    """
     eyes = TrainConfig(
         steps=300,
         batch_size=32,
@@ -260,7 +292,7 @@ def tiny_stages() -> dict[str, SensesStage]:
         precision="fp32",
     )
     adapter = TrainConfig(
-        steps=100,
+        steps=200,
         batch_size=32,
         accumulate=2,
         lr=3e-3,
@@ -278,25 +310,20 @@ def tiny_stages() -> dict[str, SensesStage]:
         task="instructions",
         trains=("adapter",),
         reads="both",
-        mix={"seen": 0.4, "heard": 0.15, "both": 0.25, "both-needed": 0.2},
+        mix=ADAPTER_MIX,
         train=adapter,
     )
-    joint = replace(adapter, steps=40, lr=3e-4, warmup=5)
+    joint = replace(adapter, steps=140, lr=1e-3, warmup=5)
     return {
         "eyes": replace(words, mixed=True),
         "ears": replace(words, trains=("sound",), reads="sound"),
         "adapter": lessons,
-        "joint": replace(
-            lessons,
-            trains=("image", "sound", "adapter"),
-            mix={"seen": 0.2, "both": 0.3, "both-heard": 0.3, "both-needed": 0.2},
-            train=joint,
-        ),
+        "joint": replace(lessons, mix=JOINT_MIX, train=joint),
     }
 
 
 def tiny_data(shows: str, *, videos: int = 2000) -> dict[str, DataSource]:
-    """Return the world's sources: seen, heard, both, and scenes that need both senses.
+    """Return the world's sources: seen, heard, both, and both with questions of one type.
 
     Args:
         shows: `text` or `clips`.
@@ -318,6 +345,8 @@ def tiny_data(shows: str, *, videos: int = 2000) -> dict[str, DataSource]:
         "both": source("both", videos),
         "both-heard": source("both", videos // 4, ("heard",)),
         "both-needed": source("both", videos // 4, ("seen_and_heard",)),
+        "both-count": source("both", videos // 2, ("count",)),
+        "both-order": source("both", videos // 2, ("order",)),
     }
 
 
