@@ -219,6 +219,9 @@ def test_a_run_refuses_features_of_other_frames(tmp_path) -> None:
         FeatureStoreError, match=r"sampling.json cannot be read: Expecting property"
     ):
         require_rule(store, ours, SoundClipSpec())
+    (store.path / "sampling.json").write_text("null")
+    with pytest.raises(FeatureStoreError, match=r"cannot be read: it holds no settings"):
+        require_rule(store, ours, SoundClipSpec())
     (store.path / "sampling.json").unlink()  # of imported features nobody knows
     require_rule(store, ours, SoundClipSpec())
 

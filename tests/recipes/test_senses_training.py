@@ -174,6 +174,18 @@ def test_features_that_are_missing_or_of_another_encoder_are_refused(home: Path)
     sources = Sources(cropped, learner.collator, home / "f", revisions={"image": revision})
     with pytest.raises(RecipeError, match=r"the source webvid is of wrapped pixels, but .* shows "):
         stage_data(sources, stage)
+    heard = FeatureStore.create(
+        home / "heard", encoder="ear", revision=revision, sampling="s", feature_dim=256
+    )
+    pictured = FeatureStore.open(home / "store")
+    with heard.writer() as writer:
+        for id in pictured:
+            writer.add(id, replace(pictured[id], modality="sound", encoder="ear"))
+    listens = replace(wrapped, sound_features=str(home / "heard"))
+    hearing = replace(recipe, data={**recipe.data, "webvid": listens})
+    sources = Sources(hearing, learner.collator, home / "f", revisions={"sound": revision})
+    ears = replace(recipe.stages["al1"], mix={"webvid": 1.0})
+    assert stage_data(sources, ears).batch(0).sound is not None, "sounds show no pixels"
     (home / "more.csv").write_text("videoid,name,page_dir\n9,red,p\n")
     data = {**recipe.data, "webvid": replace(recipe.data["webvid"], path=str(home / "more.csv"))}
     more = replace(recipe, data=data)

@@ -116,14 +116,19 @@ def with_pixels(tower: "Encoder | ClipTower", pixels: str | None) -> "Encoder | 
         TowerError: an encoder that is not Video-LLaMA's.
     """
     one_of("--pixels", pixels, PIXELS)
-    if pixels is None or pixels == "squashed":
+    if pixels is None:
         return tower
     from textreel.features.errors import TowerError
-    from textreel.features.pixels import CroppedTower
+    from textreel.features.pixels import CroppedTower, check_pixels
     from textreel.features.towers import ClipTower
 
     if isinstance(tower, ClipTower):
-        raise TowerError(f"--pixels has no effect on {tower.name}, which hears")
+        raise TowerError(
+            f"--pixels has no effect on {tower.name}, which hears", hint="leave out --pixels"
+        )
+    check_pixels(tower)
+    if pixels == "squashed":
+        return tower
     return CroppedTower(tower, pixels=pixels)  # type: ignore[arg-type]  # checked above
 
 

@@ -155,8 +155,16 @@ class EncodedClip:
     features: Features
 
 
-def prepare_clip(name: str, clip: Clip | Part, encoder: ClipTower) -> PreparedClip:
+def prepare_clip(
+    name: str, clip: Clip | Part, encoder: ClipTower, *, still: bool | None = None
+) -> PreparedClip:
     """Resize and normalise the frames of one clip, or of a part of it; on the CPU, in any thread.
+
+    Args:
+        name: its id.
+        clip: the clip, or the part.
+        encoder: whose image preparation is used.
+        still: whether the clip has no other frame than this one; None: these are all.
 
     Raises:
         EncodeError: a clip without frames, such as a sound file's.
@@ -165,7 +173,9 @@ def prepare_clip(name: str, clip: Clip | Part, encoder: ClipTower) -> PreparedCl
     times_s = clip.frame_times_s if isinstance(clip, Clip) else clip.times_s
     return PreparedClip(
         name=name,
-        inputs=encoder.prepare_frames(clip.frames),
+        inputs=encoder.prepare_some(
+            clip.frames, clip=name, still=len(clip.frames) == 1 if still is None else still
+        ),
         times_s=torch.tensor(times_s.tolist(), dtype=torch.float64),
     )
 

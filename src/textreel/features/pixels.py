@@ -37,19 +37,29 @@ class CroppedTower(PictureTower):
     """
 
     def __init__(self, encoder: Encoder, *, pixels: Literal["cropped", "wrapped"]) -> None:
-        if not isinstance(encoder, FrameEncoder | ImageBindEncoder):
-            raise TowerError(
-                f"pixels of Video-LLaMA's training are for eva-blip2 and imagebind-image, not for "
-                f"{encoder.name}",
-                hint="leave out --pixels",
-            )
+        check_pixels(encoder)
         super().__init__(encoder)
         self.name = f"{encoder.name}#{pixels}"
         self._wrapped = pixels == "wrapped"
 
-    def prepare_frames(self, frames: NDArray[np.uint8]) -> Prepared:
-        """Crop, resize and normalise the frames of one clip (or of one part of a long one)."""
-        return super().prepare_frames(training_frames(frames, wrapped=self._wrapped))
+    def prepare_some(self, frames: NDArray[np.uint8], *, clip: str, still: bool) -> Prepared:
+        """Crop, resize and normalise the frames of one clip, or of a part of it."""
+        wrapped = self._wrapped and not still
+        return self.prepare_frames(training_frames(frames, clip=clip, wrapped=wrapped))
+
+
+def check_pixels(encoder: Encoder) -> None:
+    """Refuse encoders that read frames in a way of their own.
+
+    Raises:
+        TowerError: naming those that do not.
+    """
+    if not isinstance(encoder, FrameEncoder | ImageBindEncoder):
+        raise TowerError(
+            f"pixels of Video-LLaMA's training are for eva-blip2 and imagebind-image, not for "
+            f"{encoder.name}",
+            hint="leave out --pixels",
+        )
 
 
 def pixels_of(encoder: str) -> Pixels:

@@ -70,14 +70,17 @@ def check_resampler(tower: ClipTower, spec: SamplingSpec) -> None:
         )
 
 
-def _read_rule(path: Path) -> Any:  # noqa: ANN401 - parsed JSON
+def _read_rule(path: Path) -> Mapping[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict):
+            raise ValueError("it holds no settings")
     except ValueError as error:
         raise FeatureStoreError(
             f"{path} cannot be read: {error}",
             hint="copy it again with its store, or encode again into another store",
         ) from error
+    return told
 
 
 def _heard(told: Mapping[str, Any]) -> dict[str, Any]:

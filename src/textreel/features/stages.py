@@ -133,12 +133,23 @@ class Decode(_Stage):
         if isinstance(self._encoder, SoundTower):
             return self._hear(reader, name, path, self._encoder)
         gathering = _Gathering(self._tower, long=LONG_FRAMES)
+        first: list[Part] = []  # of one frame: a still, unless another part comes
 
-        def take(part: Part) -> None:
-            prepare = partial(prepare_clip, name, part, self._encoder)
+        def use(part: Part, *, still: bool) -> None:
+            prepare = partial(prepare_clip, name, part, self._encoder, still=still)
             gathering.take(self._prepare(prepare), len(part.frames))
 
+        def take(part: Part) -> None:
+            if not gathering.frames and not first and len(part.frames) == 1:
+                first.append(part)
+                return
+            if first:
+                use(first.pop(), still=False)
+            use(part, still=False)
+
         heard = reader.read_parts(path, self._spec, hand_on=take).clip.sound_status
+        if first:
+            use(first.pop(), still=True)
         if not gathering.frames:
             raise NoStreamError(str(path), f"has no frames to encode (its sound: {heard})")
         return gathering.finish

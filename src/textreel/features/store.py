@@ -236,6 +236,11 @@ class FeatureStore:
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._tracks))
 
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What was encoded: pictures, sounds, texts; nothing in an empty store."""
+        return frozenset(track.modality for track in self._tracks.values())
+
     def ids(self) -> tuple[str, ...]:
         """Return every id, in the order in which they were stored."""
         return tuple(self._tracks)

@@ -73,6 +73,19 @@ class ClipTower(ABC):
             TowerError: it is no tower for pictures.
         """
 
+    def prepare_some(self, frames: NDArray[np.uint8], *, clip: str, still: bool) -> Prepared:
+        """Return the inputs that frames of one clip make, all of them or a part.
+
+        Args:
+            frames: uint8 (N, 3, H, W).
+            clip: its id.
+            still: whether it has no other frame.
+
+        Raises:
+            TowerError: it is no tower for pictures.
+        """
+        return self.prepare_frames(frames)
+
     @abstractmethod
     def encode(self, prepared: Prepared) -> Tensor:
         """Return float32 (N, F) or (N, P, F)."""

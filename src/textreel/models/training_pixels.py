@@ -5,14 +5,13 @@
 A crop has 50 to 100% of the area, and is 3/4 to 4/3 as wide as high. What the bicubic filter throws
 below 0 or above 255 wraps around when it becomes a byte: -3.2 turns 253, a bright speck in the dark
 beside an edge. The published loader draws another crop at every visit; features are stored once, so
-ours draws one, from the frames' own bytes. A still (one frame) never wraps: the published loader
-crops it with Pillow, which holds values in range.
+ours draws one, by the hash of the file. A still (one frame) never wraps: the published loader
+crops it with Pillow, which holds values in range, and before it is squashed; ours after.
 
 Source: Video-LLaMA@64888c0, processors/video_processor.py (`AlproVideoTrainProcessor`),
 transforms_video.py (`RandomResizedCropVideo`), functional_video.py (`resize`).
 """
 
-import hashlib
 import math
 from random import Random
 
@@ -31,16 +30,17 @@ Box = tuple[int, int, int, int]
 """Top, left, height, width, in pixels."""
 
 
-def training_frames(frames: NDArray[np.uint8], *, wrapped: bool) -> NDArray[np.uint8]:
+def training_frames(frames: NDArray[np.uint8], *, clip: str, wrapped: bool) -> NDArray[np.uint8]:
     """Return (N, 3, 224, 224), one crop of frames (N, 3, H, W), squashed before.
 
     Args:
-        frames: of one clip; they decide the crop.
-        wrapped: let bytes wrap around, unless it is a still.
+        frames: of one clip, all of them or some.
+        clip: its id, the hash of its file; it decides the crop, so that all parts have the same.
+        wrapped: let bytes wrap around; not of a still.
     """
     if not len(frames):
         return frames
-    rng = Random(hashlib.sha256(np.ascontiguousarray(frames).tobytes()).digest())
+    rng = Random(f"crop-{clip}")
     squash = BlipImageProcessorPil(
         size={"height": SIDE_PX, "width": SIDE_PX}, do_rescale=False, do_normalize=False
     )
@@ -48,7 +48,7 @@ def training_frames(frames: NDArray[np.uint8], *, wrapped: bool) -> NDArray[np.u
     top, left, height, width = draw_box(rng, side=SIDE_PX)
     part = torch.from_numpy(whole[:, :, top : top + height, left : left + width]).float()
     big = interpolate(part, size=(SIDE_PX, SIDE_PX), mode="bicubic", align_corners=False)
-    return to_bytes(big, wrapped=wrapped and len(frames) > 1)
+    return to_bytes(big, wrapped=wrapped)
 
 
 def to_bytes(values: torch.Tensor, *, wrapped: bool) -> NDArray[np.uint8]:

@@ -213,7 +213,8 @@ def _open_stores(sources: Sources, stage: SensesStage, name: str) -> dict[str, F
     stores = {sense: FeatureStore.open(wanted[sense]) for sense in senses}
     for sense, store in stores.items():
         store.require(revision=sources.revisions[sense])
-        if (shown := pixels_of(store.identity.encoder)) != source.pixels:
+        shown = pixels_of(store.identity.encoder)
+        if shown != source.pixels and "sound" not in store.modalities:
             raise RecipeError(
                 f"the source {name} is of {source.pixels} pixels, but {store.path} shows {shown} "
                 f"ones",

@@ -105,7 +105,8 @@ class SensesReport:
         questions: of the exam.
         rows: in the table's order.
         trained_cpu_s: CPU seconds of every arm's training, captions, drawing and encoding of its
-            data included; of a killed one what the last process took.
+            data included, but for what an arm before it had encoded; of a killed one what the last
+            process took.
         comparisons: paired differences.
         remarks: what holds for all.
     """
