@@ -22,7 +22,7 @@ from textreel.features.store import FeatureStore
 from textreel.media.sampling import SamplingSpec
 from textreel.models.errors import ModelConfigError
 from textreel.recipes.find_senses import find_senses_recipe
-from textreel.recipes.recipe import RecipeError, read_as
+from textreel.recipes.recipe import RecipeError, read_as, with_settings
 from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import (
@@ -152,6 +152,14 @@ def test_both_branches_may_read_in_one_stage(home: Path) -> None:
         assert stage_data(sources, joint).batch(0).image is not None
         assert read_as(SensesRecipe, meant.to_json()) == meant
         assert all("sampling" not in one for one in both.to_json()["data"].values())
+        assert all("pixels" not in one for one in both.to_json()["data"].values())
+        name = next(iter(both.data))
+        said = ["sampling.resampler=ffmpeg", f"data.{name}.pixels=wrapped"]
+        told_both = with_settings(both, said)
+        assert told_both.sampling.resampler == "ffmpeg"
+        assert (
+            told_both.data[name].pixels == told_both.to_json()["data"][name]["pixels"] == "wrapped"
+        )
     finally:
         store.unlink()
     with pytest.raises(RecipeError, match="resampler='ffmpeg' has no effect on a recipe without a"):

@@ -125,7 +125,7 @@ class FrameStudy:
 
     def to_json(self) -> dict[str, Any]:
         """Return the study as plain JSON values."""
-        return asdict(self)
+        return asdict(self) | {"recipe": self.recipe.to_json()}
 
 
 def all_arms(study: FrameStudy) -> list[FrameArm]:

@@ -183,8 +183,11 @@ class FrameRecipe:
         return replace(self.train, seed=self.train.seed or self.seed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
-        return asdict(self)
+        """Return the recipe as plain JSON values; that pages do not differ goes unsaid."""
+        values = asdict(self)
+        if self.page_jitter is None:
+            del values["page_jitter"]
+        return values
 
 
 def is_frame_recipe(values: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ A recipe is what `textreel train` repeats: `recipe.json` in every run folder hol
 """
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -263,7 +263,7 @@ def read_as(kind: type[RecipeT], values: dict[str, Any]) -> RecipeT:
         raise RecipeError(
             f"recipe: {place}{cause or first['msg']}", hint=getattr(cause, "hint", "")
         ) from error
-    _refuse_unknown(values, recipe.to_json(), place="")
+    _refuse_unknown(values, _fields(recipe), place="")
     return recipe
 
 
@@ -287,13 +287,19 @@ def with_settings(recipe: RecipeT, settings: list[str]) -> RecipeT:
     Raises:
         RecipeError: not of that form, or a field that does not exist; the nearest one is named.
     """
-    values = recipe.to_json()
+    values = _fields(recipe)
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise RecipeError(f"--set {setting}: not of the form field=value")
         _put(values, path.strip(), _value(text), setting)
     return read_as(type(recipe), values)
+
+
+def _fields(recipe: Recipe) -> dict[str, Any]:
+    """Return every field of a recipe, those that `to_json` leaves unsaid too."""
+    assert is_dataclass(recipe) and not isinstance(recipe, type)
+    return asdict(recipe)
 
 
 def _put(values: dict[str, Any], path: str, value: object, setting: str) -> None:

@@ -255,7 +255,8 @@ class SensesRecipe:
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values.
 
-        Our resampler goes unsaid, as in a spec, and so does that a source has no rule of its own.
+        Our resampler goes unsaid, as in a spec, and so does that a source has no rule of its own
+        and that its pixels are those of whole frames: runs begun before these fields go on.
         """
         values = asdict(self)
         if self.sampling.resampler == "sinc":
@@ -263,4 +264,6 @@ class SensesRecipe:
         for name, source in self.data.items():
             if source.sampling is None:
                 del values["data"][name]["sampling"]
+            if source.pixels == "squashed":
+                del values["data"][name]["pixels"]
         return values
