@@ -55,6 +55,15 @@ def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None
     assert run(["synth", "pages", "book.txt", "--out", "coded", "--draw-codes"]) == 0
 
 
+def test_a_text_that_can_be_drawn_no_more_loses_its_old_pages(text_file: Path, capsys) -> None:
+    options = ["synth", "pages", "book.txt", "--out", "pages", "--max-bad", "1"]
+    assert run(options) == 0
+    assert Path("pages/book/page-00000.png").is_file()
+    text_file.write_text("private \ue000", encoding="utf-8")
+    assert run(options) == 0
+    assert sorted(path.name for path in Path("pages").glob("b*")) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

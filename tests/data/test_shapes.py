@@ -149,6 +149,11 @@ def test_what_has_no_form_is_refused_by_name(folder: Path) -> None:
     marked = Message(role="user", parts=(Part(kind="text", value="What is <image> for?"),))
     for shape in ("minicpm", "llava", "sharegpt", "internvl"):
         refuse(Record(id="m", messages=(marked,)), r"record m: a text holds <image>", shape=shape)
+    numbered = Message(role="user", parts=(Part(kind="text", value="What is <image_3> for?"),))
+    record = Record(id="m", messages=(numbered,))
+    refuse(record, r"record m: a text holds <image_3>", shape="minicpm")
+    for shape in ("llava", "sharegpt", "internvl"):  # there it stands for nothing
+        assert write_shape([record], folder / shape, shape=shape).records == 1
     with pytest.raises(ShapeError, match="there is no folder none of pictures"):
         write_shape([VIDEO], out, shape="llava", pictures=[Path("none")])
     other = Record(id="p2", messages=PAGES.messages)

@@ -119,6 +119,18 @@ def test_conversations_come_back_as_they_were(tmp_path: Path, shape, rows) -> No
     assert json.loads((tmp_path / "out.json").read_text()) == rows
 
 
+def test_a_path_of_no_name_is_kept_as_it_is(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "<video>\nWhat?"}, LLAVA[0]["conversations"][1]]
+    rows = [
+        {"id": str(n), "video": path, "conversations": turns} for n, path in enumerate(("", "/"))
+    ]
+    (tmp_path / "in.json").write_text(json.dumps(rows))
+    records, bad = read(tmp_path / "in.json", "llava")
+    assert not len(bad)
+    write_shape(records, tmp_path / "out.json", shape="llava", pictures=[tmp_path])
+    assert json.loads((tmp_path / "out.json").read_text()) == rows
+
+
 def told(**changes) -> dict:
     return {**LLAVA[0], **changes}
 

@@ -224,6 +224,14 @@ def test_fonts_of_the_machine_are_named_and_missed(home: Path, tmp_path: Path, m
         font.sha256: font.name for font in (default_font(), other)
     }
     assert open_records(wanted, made, open_source(wanted, made), tmp_path) == found
+
+    def killed(*step: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_records(wanted, made, open_source(wanted, made), tmp_path / "killed", show=killed)
+    open_records(wanted, made, open_source(wanted, made), tmp_path / "killed")
+    assert other.sha256 in json.loads((tmp_path / "killed" / "fonts.json").read_text())
     mono = replace(wanted, page_font="DejaVuSansMono.ttf", data=str(home / "records.jsonl"))
     open_records(mono, made, open_source(mono, made), tmp_path / "mono")
     open_records(mono, made, open_source(mono, made), tmp_path / "mono")

@@ -18,7 +18,8 @@ from textreel.data.record import Part, Record
 
 Shape = Literal["minicpm", "messages", "llava", "sharegpt", "qwen-vl", "internvl"]
 _PICTURES = {".png", ".webp", ".jpg", ".jpeg"}
-_MARK = re.compile(r"<(?:image|video|image_\d+)>")
+_MARKS = re.compile("<(?:image|video)>")
+_NUMBERED_MARKS = re.compile(r"<image(?:_\d+)?>")
 _LIST_SHAPES = {"minicpm", "llava", "sharegpt"}
 """Shapes that stand in files of one JSON list; the others are JSON lines."""
 
@@ -147,7 +148,8 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
                 f"{part.value}, which these shapes cannot say",
                 hint="cut the video",
             )
-        name = Path(part.value).with_suffix("")
+        path = Path(part.value)
+        name = path.with_suffix("") if path.name else path
         frames = _find(folders, name) or _find(folders, Path(name.name))
         yield from (Medium(kind="image", path=path) for path in frames)
         if not frames:
@@ -174,14 +176,14 @@ def _media(turns: Sequence[Turn], kind: str) -> list[str]:
     ]
 
 
-def _said(turn: Turn, mark: Callable[[Medium], str]) -> str:
+def _said(turn: Turn, mark: Callable[[Medium], str], *, marks: re.Pattern[str] = _MARKS) -> str:
     """Return a turn as text: a line for each medium, then what is said.
 
     Raises:
         ShapeError: what is said holds a mark, which stands for a medium to whoever reads it.
     """
     for piece in turn.pieces:
-        if isinstance(piece, str) and (found := _MARK.search(piece)):
+        if isinstance(piece, str) and (found := marks.search(piece)):
             raise ShapeError(
                 f"a text holds {found[0]}, which stands for a picture or video in this shape: "
                 f"{piece[:60]!r}",
@@ -204,7 +206,9 @@ def _minicpm(record: Record, turns: Sequence[Turn]) -> Json:
         names[mark] = medium.path
         return mark
 
-    said = [{"role": turn.role, "content": _said(turn, name)} for turn in turns]
+    said = [
+        {"role": turn.role, "content": _said(turn, name, marks=_NUMBERED_MARKS)} for turn in turns
+    ]
     return {"id": record.id, "image": names, "conversations": said}
 
 

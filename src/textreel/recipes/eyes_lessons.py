@@ -1,8 +1,8 @@
 """Lessons for the tiny image-LLM's eyes, before its decoder learns with them.
 
     page    its words in order, a vector each
-    still   where an object is, its words: place, size, colour and shape; in a vector that no object
-            ever lies on, the background
+    still   where an object's middle is, its words: place, size, colour and shape; in a vector where
+            no object's middle ever is, the background
     blank   padding, for vectors that are left
 
 What a vector says is told by the decoder's own embeddings (`models/image_mllm/eyes`). Nothing but
@@ -36,6 +36,7 @@ from textreel.synth.world.scene import (
     Look,
     Scene,
 )
+from textreel.train.checkpoint import latest
 from textreel.train.contracts import Evaluate, Progress
 from textreel.train.frame_records import FrameSource
 from textreel.train.loop import train
@@ -50,7 +51,8 @@ CHECKED = 128
 SIDE = 4
 """Vectors of a picture in a row, and rows of them."""
 CELLS = (0, 1, 3)
-"""Row, or column, of the vector that an object's middle lies on, by that of its place."""
+"""Row, or column, of the vector that says an object, by that of its place; a middle one lies on the
+border of 1 and 2."""
 GROUND_CELL = 2 * SIDE + 2
 CROWDED_SHARE = 0.7
 """Of stills: five times as many objects as in the world's, and shapes are told apart sooner."""
@@ -168,7 +170,8 @@ def teach_eyes(
 ) -> None:
     """Train the eyes of `made` by the recipe's lessons, in a run of their own; safe to kill.
 
-    Eyes and connector stay as the lessons leave them.
+    Eyes and connector stay as the lessons leave them. Where the second part has a checkpoint, its
+    weights are those, and nothing is fitted again.
 
     Args:
         recipe: with lessons.
@@ -184,7 +187,7 @@ def teach_eyes(
     for folder, part, distance in _parts(recipe.eyes):
         eyes.distance = distance
         data = EyesData(part, made, source, seed=recipe.seed)
-        if distance:
+        if distance and latest(out / folder / "checkpoints") is None:
             eyes.fit(data.batch(step) for step in range(min(FITTED, part.train.steps)))
         config = replace(part.train, seed=part.train.seed or recipe.seed)
         evaluate = words_seen_check(eyes, data)

@@ -117,8 +117,6 @@ def open_records(
                 kept.append(record)
                 tokens.append(length)
             show("measure", number, len(records), "")
-    if drawer.taken:
-        write_atomic(out / FONTS_FILE, json.dumps(drawer.taken, indent=1, sort_keys=True) + "\n")
     quarantine.check(len(records))
     counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
     show("measure", len(records), len(records), f"{len(kept)} records{counts}")
@@ -129,23 +127,37 @@ def open_records(
 
 @dataclass(frozen=True, kw_only=True)
 class _WatchedDrawer(PageDrawer):
-    """Keeps the hashes of all fonts that it takes, and their names."""
+    """Keeps the hashes of all fonts that it takes, and their names, in a file of the run.
 
+    They are written before a length that follows from them is: what was measured is not typeset
+    again, so a killed run would lose them.
+    """
+
+    path: Path = Path(FONTS_FILE)
     taken: dict[str, str] = field(default_factory=dict)
 
     def typeset(self, text: str, *, id: str) -> Typeset:
         document = super().typeset(text, id=id)
-        self.taken.update({font.sha256: font.name for font in document.fonts})
+        found = {font.sha256: font.name for font in document.fonts}
+        if found.keys() - self.taken.keys():
+            self.taken.update(found)
+            text = json.dumps(self.taken, indent=1, sort_keys=True) + "\n"
+            write_atomic(self.path, text)
         return document
 
 
 def _watched(drawer: PageDrawer, out: Path) -> _WatchedDrawer:
     """Return a drawer like another one that knows the fonts of the run in `out`."""
-    made = _WatchedDrawer.of_fonts(
-        drawer.settings, drawer.fonts, jitter=drawer.jitter, search=drawer.search
+    made = _WatchedDrawer(
+        settings=drawer.settings,
+        font_hashes=tuple(font.sha256 for font in drawer.fonts),
+        jitter=drawer.jitter,
+        search=drawer.search,
+        path=out / FONTS_FILE,
     )
-    if (out / FONTS_FILE).is_file():
-        made.taken.update(json.loads((out / FONTS_FILE).read_text(encoding="utf-8")))
+    made.__dict__["fonts"] = drawer.fonts
+    if made.path.is_file():
+        made.taken.update(json.loads(made.path.read_text(encoding="utf-8")))
     for sha256 in made.taken.keys() - {font.sha256 for font in drawer.fonts}:
         font_by_hash(sha256)
     return made

@@ -108,8 +108,7 @@ class FrameRecipe:
         pages: how long texts become pages.
         page_font: file name of a font that Matplotlib ships; empty: the default font, and others of
             the machine for what it lacks.
-        page_jitter: what of size, font, density and contrast differs from text to text; None:
-            nothing.
+        page_jitter: what of size, density and contrast differs from text to text; None: nothing.
         eyes: lessons for untrained eyes and their connector, which stay as these leave them while
             the rest learns; None: none.
         max_tokens: longest record, exact to the token; None: what the model reads.

@@ -152,6 +152,12 @@ def export_tar(
     return ExportReport(out=Path(out), texts=texts, pages=pages, kept=0, num_bytes=num_bytes)
 
 
+def drop_text(out: Path, id: str) -> None:
+    """Remove the folder of a text that has no pages any more, if an export made one."""
+    if _is_name(id) and (out / id / RECORD_FILE).is_file():
+        shutil.rmtree(out / id)
+
+
 def _put(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(content)
@@ -173,8 +179,12 @@ def _pictures(document: Typeset, format: PictureFormat) -> Iterable[tuple[str, b
         yield f"page-{number:05d}.{format}", encode_page(document.draw(number), format=format)
 
 
+def _is_name(id: str) -> bool:
+    return _NAME.fullmatch(id) is not None and set(id) != {"."}
+
+
 def _check_name(id: str, seen: set[str]) -> None:
-    if not _NAME.fullmatch(id) or set(id) == {"."}:
+    if not _is_name(id):
         raise ExportError(
             f"the id {id!r} is no name for a folder", hint="letters, digits and ._@+- can be used"
         )

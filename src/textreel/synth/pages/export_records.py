@@ -14,6 +14,7 @@ from textreel.synth.pages.export import (
     ExportError,
     ExportReport,
     PictureFormat,
+    drop_text,
     export_folder,
     export_tar,
 )
@@ -84,8 +85,9 @@ def export_records(
         ExportError: see `export_folder` and `export_tar`.
         TooManyBadError: more texts are bad than the quarantine allows; finished folders are kept.
     """
-    texts = _Texts(records, drawer, quarantine)
-    if Path(out).suffix == ".tar":
+    is_tar = Path(out).suffix == ".tar"
+    texts = _Texts(records, drawer, quarantine, out=None if is_tar else Path(out))
+    if is_tar:
         report = export_tar(texts, out, format=format)
     else:
         report = export_folder(texts, out, format=format, made_with=drawer.to_json())
@@ -94,12 +96,22 @@ def export_records(
 
 
 class _Texts:
-    """Typesets the texts of records as they are asked for, and counts the rest."""
+    """Typesets the texts of records as they are asked for, and counts the rest.
+
+    A text that cannot be drawn loses the pages that `out` has of an earlier one of its id: they
+    would be taken for its own.
+    """
 
     def __init__(
-        self, records: Iterable[Record], drawer: PageDrawer, quarantine: Quarantine
+        self,
+        records: Iterable[Record],
+        drawer: PageDrawer,
+        quarantine: Quarantine,
+        *,
+        out: Path | None,
     ) -> None:
         self._records, self._drawer, self._quarantine = records, drawer, quarantine
+        self._out, self._drawn = out, set[str]()
         self.seen = self.without_pages = 0
 
     def __iter__(self) -> Iterator[tuple[str, Typeset]]:
@@ -115,5 +127,8 @@ class _Texts:
             except (TextError, LayoutError) as error:
                 code = getattr(error, "code", "layout")
                 self._quarantine.add(record.id, source=record.source, code=code, message=str(error))
+                if self._out is not None and record.id not in self._drawn:
+                    drop_text(self._out, record.id)
                 continue
+            self._drawn.add(record.id)
             yield record.id, document
