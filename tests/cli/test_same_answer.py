@@ -22,6 +22,7 @@ def trained(folder: Path) -> Path:
     """Train the world's tiny image-LLM for a few steps, by the command."""
     settings = {"train.steps": 3, "train.warmup": 1, "train.batch_size": 4, "world.stills": 8}
     settings |= {"world.pages": 8, "world.checked_pages": 2, "eyes.train.steps": 22}
+    settings |= {"eyes.settling.steps": 22}
     changes = [word for n, v in settings.items() for word in ("--set", f"{n}={v}")]
     assert run(["train", "t2vid_tiny_base", "--out", str(folder), *changes]) == 0
     return folder
