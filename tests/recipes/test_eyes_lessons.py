@@ -129,6 +129,10 @@ def test_eyes_are_taught_once_and_the_same_when_killed(
         assert learning and all("text_model" in name for name in learning)
         return made.model.state_dict()
 
+    fit, threads = Eyes.fit, []
+    monkeypatch.setattr(
+        Eyes, "fit", lambda *given: (threads.append(torch.get_num_threads()), fit(*given))
+    )
     start = open_learner(RECIPE).model.state_dict()
     straight = taught(tmp_path / "straight")
     changed = {name for name in start if not torch.equal(start[name], straight[name])}
@@ -146,6 +150,7 @@ def test_eyes_are_taught_once_and_the_same_when_killed(
         teach_eyes(RECIPE, made, source, tmp_path / "killed", report=stop)
     again = taught(tmp_path / "killed")
     assert all(torch.equal(straight[name], again[name]) for name in straight)
+    assert threads == [1, 1]
     monkeypatch.setattr(Eyes, "fit", None)  # a finished part says its own weights
     again = taught(tmp_path / "killed")
     assert all(torch.equal(straight[name], again[name]) for name in straight)

@@ -11,7 +11,8 @@ docs/LOG.md has what was learned without these lessons, and when a still's vecto
 what is elsewhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -188,11 +189,23 @@ def teach_eyes(
         eyes.distance = distance
         data = EyesData(part, made, source, seed=recipe.seed)
         if distance and latest(out / folder / "checkpoints") is None:
-            eyes.fit(data.batch(step) for step in range(min(FITTED, part.train.steps)))
+            with _threads(part.train.threads):
+                eyes.fit(data.batch(step) for step in range(min(FITTED, part.train.steps)))
         config = replace(part.train, seed=part.train.seed or recipe.seed)
         evaluate = words_seen_check(eyes, data)
         train(eyes, data, config, out / folder, evaluate=evaluate, progress=report, inexact=inexact)
     eyes.requires_grad_(False)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let torch use as many threads as the training does, for the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _parts(lessons: EyesLessons) -> list[tuple[str, EyesLessons, float]]:
