@@ -163,6 +163,14 @@ def test_as_good_as_is_the_lower_end_above_minus_two_points() -> None:
     assert worse.detectable == pytest.approx(2.8 * worse.stderr)
 
 
+def test_a_seed_of_the_base_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "recipe.json").write_text('{"seed": 2}')
+    with pytest.raises(RecipeError, match="the base was trained with seed 2, and has read texts"):
+        run_frame_study(toy(tmp_path, seeds=(1, 2)), tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.slow
 def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> None:
     base = t2vid_tiny_base()
@@ -170,8 +178,8 @@ def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> 
     world = replace(base.world, stills=4, pages=4, checked_pages=2)
     run_frame_recipe(replace(base, train=train, world=world, eyes=None), tmp_path / "base")
     names = ("zero-shot", "video 15%", "15% + pages", "15% + text")
-    study = toy(tmp_path / "base", only=names, seeds=(0, 1))
-    first = run_frame_study(replace(study, only=names[:2], seeds=(0,)), tmp_path / "study")
+    study = toy(tmp_path / "base", only=names, seeds=(1, 2))
+    first = run_frame_study(replace(study, only=names[:2], seeds=(1,)), tmp_path / "study")
     assert [row.arm for row in first.rows] == list(names[:2])
     assert "nothing about pages follows" in first.remarks[1]
     asked: list[str] = []
@@ -183,7 +191,7 @@ def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> 
 
     monkeypatch.setattr(running, "run_frame_recipe", count)
     report = run_frame_study(study, tmp_path / "study")
-    assert asked == ["video-15-1", "15-pages-0", "15-pages-1", "15-text-0", "15-text-1"]
+    assert asked == ["video-15-2", "15-pages-1", "15-pages-2", "15-text-1", "15-text-2"]
     assert [(row.arm, row.seeds) for row in report.rows] == [
         ("zero-shot", 1),
         ("video 15%", 2),

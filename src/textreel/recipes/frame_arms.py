@@ -222,7 +222,7 @@ class ArmRow:
         seeds: how many.
         trained: macro accuracy over the types that training meets, and `stderr` of one seed.
         temporal: mean of direction, order and event; static: of the other trained types.
-        unseen: the type that training never meets.
+        unseen: the type that no arm's training asks.
         shuffled: `temporal` with shuffled frames; `reversed` likewise.
         long: macro accuracy on long videos.
         by_type: of the true order, and of the long videos.
@@ -300,7 +300,7 @@ def make_arm_row(
     Args:
         arm: the arm.
         found: of each seed: `by_type` and `stderr` of every look, and `page_words`.
-        held_out: types that training never meets.
+        held_out: types that no arm's training asks.
     """
 
     def mean(look: str, kinds: Sequence[str]) -> float:

@@ -148,14 +148,13 @@ class _WatchedDrawer(PageDrawer):
 
 def _watched(drawer: PageDrawer, out: Path) -> _WatchedDrawer:
     """Return a drawer like another one that knows the fonts of the run in `out`."""
-    made = _WatchedDrawer(
-        settings=drawer.settings,
-        font_hashes=tuple(font.sha256 for font in drawer.fonts),
+    made = _WatchedDrawer.of_fonts(
+        drawer.settings,
+        drawer.fonts,
         jitter=drawer.jitter,
         search=drawer.search,
         path=out / FONTS_FILE,
     )
-    made.__dict__["fonts"] = drawer.fonts
     if made.path.is_file():
         made.taken.update(json.loads(made.path.read_text(encoding="utf-8")))
     for sha256 in made.taken.keys() - {font.sha256 for font in drawer.fonts}:

@@ -94,7 +94,7 @@ def run_frame_study(
         show: told how far each phase is.
 
     Raises:
-        RecipeError: no base, or no such arm.
+        RecipeError: no base, no such arm, or a seed of the study is the base's.
         FingerprintError: the folder holds another study.
     """
     arms = chosen_arms(study)
@@ -103,6 +103,7 @@ def run_frame_study(
             f"base={study.base!r} is no trained image-LLM",
             hint="train one: textreel train t2vid_tiny_base --out RUN; then --set base=RUN",
         )
+    _refuse_met_seeds(study)
     settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only", "base")}
     settled["recipe"] = settled["recipe"] | {"model": ""}
     job = fingerprint([settled, weight_fingerprint(study.base)])
@@ -119,6 +120,17 @@ def run_frame_study(
     report = _report(study, found, examiner, out)
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
+
+
+def _refuse_met_seeds(study: FrameStudy) -> None:
+    recipe = Path(study.base) / "recipe.json"
+    met = json.loads(recipe.read_text(encoding="utf-8"))["seed"] if recipe.is_file() else None
+    if met in study.seeds:
+        raise RecipeError(
+            f"seeds={list(study.seeds)}: the base was trained with seed {met}, and has read texts "
+            f"that an arm of that seed would be given",
+            hint="leave it out",
+        )
 
 
 def seeds_of(arm: FrameArm, study: FrameStudy) -> tuple[int, ...]:
@@ -241,7 +253,7 @@ def _report(
             results = [found[keys[seed]] for seed in seeds]
             rows.append(make_arm_row(arm, results, held_out=world.held_out))
     reads = float(found[READING]["page_words"])
-    remarks = [f"training never meets {', '.join(world.held_out)}; errors clustered by video"]
+    remarks = [f"no arm's training asks {', '.join(world.held_out)}; errors clustered by video"]
     if reads < READS:
         remarks.append(
             f"the base reads {reads:.3f} of the words, less than {READS}: nothing about pages "

@@ -57,6 +57,7 @@ EYES_TRAINING = TrainConfig(
     precision="bf16",
     threads=1,
 )
+"""All trainings here are variants of it."""
 EYES = EyesLessons(
     stills=0.5,
     rise=0.25,
@@ -64,35 +65,27 @@ EYES = EyesLessons(
     settling=replace(EYES_TRAINING, steps=1000, lr=2e-3, muon_lr=0.01),
     settling_stills=0.3,
 )
-BASE_TRAINING = TrainConfig(
+BASE_TRAINING = replace(
+    EYES_TRAINING,
     steps=1400,
     batch_size=16,
     lr=2e-3,
-    warmup=20,
-    weight_decay=0.01,
-    betas=(0.9, 0.98),
-    optimizer="muon",
     muon_lr=0.01,
     checkpoint_every=50,
     evaluate_every=250,
-    precision="bf16",
-    threads=1,
 )
-ARM_TRAINING = TrainConfig(
+ARM_TRAINING = replace(
+    BASE_TRAINING,
     steps=80,
-    batch_size=16,
     lr=5e-4,
     warmup=10,
-    weight_decay=0.01,
-    betas=(0.9, 0.98),
-    optimizer="muon",
     muon_lr=0.003,
     checkpoint_every=25,
-    precision="bf16",
-    threads=1,
+    evaluate_every=0,
 )
 HELD_OUT = ("final",)
-"""The question type that no training on clips, pages or texts meets."""
+"""The question type that no arm is asked in training, about clips, pages or texts. The base's plain
+texts ask it, as the texts did that its decoder learned from."""
 
 
 def t2vid_tiny_base() -> FrameRecipe:

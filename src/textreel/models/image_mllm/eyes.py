@@ -8,7 +8,7 @@ the right words, and the decoder cannot read them (docs/LOG.md). So the connecto
 the sums of words by least squares, and how far a vector is from its sum is counted too.
 
 Shape letters: B pictures, T vectors of each, W words of a vector, V words of the vocabulary, D
-width of the decoder, F that of what the connector's map is given.
+width of the decoder.
 """
 
 from collections.abc import Iterable

@@ -50,6 +50,7 @@ class PageDrawer:
         *,
         jitter: Jitter | None = None,
         search: bool = True,
+        **more: Any,  # noqa: ANN401 - the fields of a subclass
     ) -> Self:
         """Return a drawer with these font files at hand; elsewhere they are found by hash."""
         made = cls(
@@ -57,6 +58,7 @@ class PageDrawer:
             font_hashes=tuple(font.sha256 for font in fonts),
             jitter=jitter,
             search=search,
+            **more,
         )
         made.__dict__["fonts"] = tuple(fonts)
         return made
