@@ -174,6 +174,10 @@ def test_a_branch_that_does_not_fit_says_why(model, tmp_path) -> None:
     with pytest.raises(CheckpointError, match="trained on a decoder of width 7, this one has"):
         model.load_branch("image", found, path=path)
     table = torch.load(path, weights_only=True)
+    flat = table["model"] | {"video_query_tokens": torch.zeros(8)}
+    torch.save(table | {"model": flat}, tmp_path / "flat.pth")
+    with pytest.raises(PublishedFileError, match=r"has shape \(8,\), not 3 dimensions; it is no"):
+        read_branch(tmp_path / "flat.pth", branch="image", vectors_per_step=3, heads=2)
     table["model"]["video_Qformer.extra"] = torch.zeros(1)
     torch.save(table, path)
     with pytest.raises(PublishedFileError, match=r"1 are left over \(first: video_Qformer.extra\)"):

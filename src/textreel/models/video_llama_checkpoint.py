@@ -120,6 +120,13 @@ def _shape(
             + (f", but the {other} branch is" if swapped else ""),
             hint="the picture branch is in the VL file, the sound branch in the AL file",
         )
+    for name, dims in zip(names, (3, 2, 2, 2), strict=True):
+        if tensors[name].dim() != dims:
+            raise PublishedFileError(
+                f"{path}: {name} has shape {tuple(tensors[name].shape)}, not {dims} dimensions; it "
+                f"is no {branch} branch of Video-LLaMA",
+                hint="give a released file",
+            )
     queries, table, project, hidden = (tensors[name] for name in names)
     if queries.shape[2] % heads:
         raise PublishedFileError(
