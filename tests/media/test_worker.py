@@ -267,15 +267,13 @@ def test_a_worker_never_outlives_its_parent(tmp_path) -> None:
 @pytest.mark.slow
 def test_decoding_imports_neither_torch_nor_much_else() -> None:
     code = (
-        "import sys, time; start = time.process_time(); import textreel.media.worker; "
-        "print(time.process_time() - start, sorted({name.split('.')[0] for name in sys.modules}))"
+        "import sys; import textreel.media.worker; "
+        "print(sorted({name.split('.')[0] for name in sys.modules}))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    cpu_s, modules = out.stdout.split(maxsplit=1)
-    assert "'av'" in modules and "'numpy'" in modules
+    assert "'av'" in out.stdout and "'numpy'" in out.stdout
     for heavy in ("torch", "transformers", "PIL", "pydantic", "rich", "typer"):
-        assert f"'{heavy}'" not in modules
-    assert float(cpu_s) < 1.0
+        assert f"'{heavy}'" not in out.stdout
 
 
 def test_reading_leaks_no_descriptor(tmp_path) -> None:

@@ -45,7 +45,7 @@ def test_a_process_that_was_started_costs_cpu_seconds_too() -> None:
 def test_sleeping_costs_wall_seconds_only() -> None:
     (timing,) = compare({"ours": lambda: time.sleep(0.05)}, rounds=2)
     assert timing.median_wall_s >= 0.05
-    assert timing.median_cpu_s < 0.03
+    assert timing.median_cpu_s < timing.median_wall_s
 
 
 def test_ratios_are_medians_over_ours() -> None:

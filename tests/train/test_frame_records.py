@@ -1,7 +1,6 @@
 """Fine-tuning on pages: batches by hand, exact resume, and a loss that falls."""
 
 import math
-import time
 import wave
 from dataclasses import replace
 from functools import cache
@@ -169,10 +168,8 @@ def test_the_loss_on_64_records_falls_below_a_fifth(folder: Path, tmp_path: Path
     made = load(folder, Tuning())
     data = data_of(made, count=64, batch_size=16)
     losses: list[float] = []
-    start_s = time.process_time()
     config = TrainConfig(steps=240, **(CONFIG | {"batch_size": 16, "checkpoint_every": 1000}))
     train(made.model, data, config, tmp_path, progress=lambda p: losses.append(p.loss))
-    assert time.process_time() - start_s < 60
     known = [loss for loss in losses if not math.isnan(loss)]
     assert sum(known[-8:]) / 8 < 0.2 * known[0]
 

@@ -181,6 +181,7 @@ def test_progress_is_told_after_every_step_and_evaluation(tmp_path: Path) -> Non
     assert all(p.steps == 3 and p.evaluation == {"x": 0.5} for p in told)
     assert math.isnan(told[0].loss)
     assert told[1].loss == _lines(tmp_path)[1]["loss"]
+    assert (told[4].loss, told[4].lr, told[4].step_s) == (told[3].loss, told[3].lr, told[3].step_s)
 
 
 class Exploding(LittleModel):

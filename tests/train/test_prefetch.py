@@ -57,4 +57,4 @@ def test_waiting_is_counted() -> None:
 
     with Prefetcher(Source(), first_step=0, last_step=2, depth=0) as batches:
         batches.next_batch()
-        assert 0.03 <= batches.wait_s < 1
+        assert batches.wait_s >= 0.03

@@ -208,6 +208,7 @@ class _Run(Generic[BatchT]):
         self.evaluate: Evaluate | None = None
         self.progress: Callable[[Progress], None] | None = None
         self.step, self.seconds = 0, 0.0
+        self.last_loss, self.last_s = math.nan, 0.0
         self.resumed_at: int | None = None
         self.window = _Window()
         self.evaluation: Mapping[str, float] = {}
@@ -271,7 +272,8 @@ class _Run(Generic[BatchT]):
         if self._due(self.config.log_every):
             self.log.append(self.window.line(self.step, lr=lr, grad_norm=grad_norm))
             self.window = _Window()
-        self._tell(loss=loss, lr=lr, step_s=step_s)
+        self.last_loss, self.last_s = loss, step_s
+        self._tell(lr)
         if self._due(self.config.evaluate_every):
             self._evaluate()
 
@@ -313,17 +315,17 @@ class _Run(Generic[BatchT]):
             self.evaluation = dict(self.evaluate())
         self.model.train()
         self.log.append({"step": self.step, "evaluation": self.evaluation})
-        self._tell(loss=math.nan, lr=learning_rate(self.step, self.config), step_s=0.0)
+        self._tell(learning_rate(max(0, self.step - 1), self.config))
 
-    def _tell(self, *, loss: float, lr: float, step_s: float) -> None:
+    def _tell(self, lr: float) -> None:
         if self.progress is not None:
             self.progress(
                 Progress(
                     step=self.step,
                     steps=self.config.steps,
-                    loss=loss,
+                    loss=self.last_loss,
                     lr=lr,
-                    step_s=step_s,
+                    step_s=self.last_s,
                     evaluation=self.evaluation,
                 )
             )
