@@ -27,6 +27,7 @@ from textreel.recipes.recipe import RecipeError
 from textreel.recipes.run_frame_study import (
     FrameExaminer,
     ShownScenes,
+    base_seeds,
     find_frame_study,
     run_frame_study,
     seeds_of,
@@ -135,6 +136,7 @@ def test_a_row_parts_temporal_from_static_and_unseen_types() -> None:
     arm = FrameArm(name="it", recipe=None)
     row = make_arm_row(arm, [found(0.6), found(0.8)], held_out=("final",))
     assert (row.seeds, row.static, row.unseen) == (2, pytest.approx(0.7), 0.0)
+    assert row.by_seed == (pytest.approx(0.6 * 6.5 / 7), pytest.approx(0.8 * 6.5 / 7))
     assert row.temporal == pytest.approx(0.7 * 2.5 / 3)
     assert row.trained == pytest.approx(0.7 * 6.5 / 7)
     assert (row.shuffled, row.long, row.page_words) == tuple([pytest.approx(0.7)] * 3)
@@ -156,10 +158,14 @@ def rows(right: list[int]) -> list[ChoiceRow]:
 
 def test_as_good_as_is_the_lower_end_above_minus_two_points() -> None:
     same = rows([1, 0, 1, 1])
-    found = compare_arms(("a", same), ("b", same), about="trained", kinds=["order"])
+    found = compare_arms(("a", [same]), ("b", [same]), about="trained", kinds=["order"])
     assert (found.value, found.low, found.as_good, found.detectable) == (0.0, 0.0, True, 0.0)
-    worse = compare_arms(("a", same), ("b", rows([1, 1, 1, 1])), about="trained", kinds=["order"])
+    better = [rows([1, 1, 1, 1])]
+    worse = compare_arms(("a", [same]), ("b", better), about="trained", kinds=["order"])
     assert worse.value == -0.25 and not worse.as_good
+    both = compare_arms(("a", [same] * 2), ("b", [same, *better]), about="it", kinds=["order"])
+    assert (both.value, both.by_seed) == (-0.125, (0.0, -0.25))
+    assert both.stderr == pytest.approx(worse.stderr / 2)  # one cluster a video, not one a seed
     assert worse.detectable == pytest.approx(2.8 * worse.stderr)
 
 
@@ -171,12 +177,52 @@ def test_a_seed_of_the_base_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
-@pytest.mark.slow
-def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> None:
+def test_every_seed_may_have_a_base_of_its_own() -> None:
+    study = toy("bases/{seed}/run", seeds=(1, 2))
+    (zero_shot,) = [arm for arm in all_arms(study) if arm.recipe is None]
+    assert seeds_of(zero_shot, study) == base_seeds(study) == (1, 2)
+    assert study.base_of(2) == "bases/2/run"
+    one = toy("base", seeds=(1, 2))
+    assert seeds_of(all_arms(one)[0], one) == base_seeds(one) == (1,)
+    with pytest.raises(RecipeError, match="base='bases/1/run' is no trained image-LLM"):
+        run_frame_study(study, Path("unused"))
+
+
+def make_base(out: Path, *, seed: int) -> None:
     base = t2vid_tiny_base()
     train = replace(base.train, steps=2, warmup=1, batch_size=2, precision="fp32")
     world = replace(base.world, stills=4, pages=4, checked_pages=2)
-    run_frame_recipe(replace(base, train=train, world=world, eyes=None), tmp_path / "base")
+    run_frame_recipe(replace(base, train=train, world=world, eyes=None, seed=seed), out)
+
+
+@pytest.mark.slow
+def test_arms_of_a_seed_start_from_its_own_base(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        make_base(tmp_path / f"base-{seed}", seed=seed + 3)
+    names = ("zero-shot", "video 15%")
+    study = toy(tmp_path / "base-{seed}", only=names, seeds=(1, 2))
+    report = run_frame_study(study, tmp_path / "study")
+    assert [(row.arm, row.seeds, len(row.by_seed)) for row in report.rows] == [
+        ("zero-shot", 2, 2),
+        ("video 15%", 2, 2),
+    ]
+    for seed in (1, 2):
+        recipe = json.loads((tmp_path / "study" / f"video-15-{seed}" / "recipe.json").read_text())
+        assert recipe["model"] == str(tmp_path / f"base-{seed}")
+    (trained, *_) = report.differences
+    assert (trained.one, trained.other) == ("video 15%", "zero-shot")
+    assert f" ({trained.by_seed[0]:+.3f}, {trained.by_seed[1]:+.3f} by seed)" in describe_arms(
+        report
+    )
+    (tmp_path / "base-2").rename(tmp_path / "old")
+    make_base(tmp_path / "base-2", seed=6)
+    with pytest.raises(FingerprintError, match="runs of seed 2 started from other weights than"):
+        run_frame_study(study, tmp_path / "study")
+
+
+@pytest.mark.slow
+def test_arms_are_trained_asked_and_never_twice(tmp_path: Path, monkeypatch) -> None:
+    make_base(tmp_path / "base", seed=0)
     names = ("zero-shot", "video 15%", "15% + pages", "15% + text")
     study = toy(tmp_path / "base", only=names, seeds=(1, 2))
     first = run_frame_study(replace(study, only=names[:2], seeds=(1,)), tmp_path / "study")

@@ -168,17 +168,20 @@ def describe_arms(report: "FrameStudyReport") -> str:
     ]
     for row in report.rows:
         error = "" if row.stderr is None else f" (stderr {row.stderr:.3f})"
+        each = ": " + " ".join(f"{value:.3f}" for value in row.by_seed) if row.seeds > 1 else ""
         lines.append(
             f"{row.arm:<{width}}  {row.trained:.3f}{error}  temporal {row.temporal:.3f} "
             f"(shuffled {row.shuffled:.3f}, reversed {row.reversed:.3f})  static {row.static:.3f}  "
             f"unseen {row.unseen:.3f}  long {row.long:.3f}  reads {row.page_words:.3f}  "
-            f"{row.seeds} seed{'s' * (row.seeds > 1)}"
+            f"{row.seeds} seed{'s' * (row.seeds > 1)}{each}"
         )
     for found in report.differences:
+        each = ", ".join(f"{value:+.3f}" for value in found.by_seed)
+        each = f" ({each} by seed)" if len(found.by_seed) > 1 else ""
         good = ", as good as" if found.as_good else ""
         least = "unknown" if found.detectable is None else f"{found.detectable:.3f}"
         lines.append(
-            f"{found.one} - {found.other}, {found.about}: {found.value:+.3f} "
+            f"{found.one} - {found.other}, {found.about}: {found.value:+.3f}{each} "
             f"[{found.low:+.3f}, {found.high:+.3f}]{good}; could have seen {least}"
         )
     return "\n".join([*lines, *report.remarks])

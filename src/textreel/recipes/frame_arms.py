@@ -35,6 +35,7 @@ READS = 0.9
 """Share of words that the base must read before a comparison with pages says anything."""
 AS_GOOD = -0.02
 """The lower end of the 95% interval of "as good as"."""
+SEED = "{seed}"
 POWER_80 = 2.8
 """Standard errors that a difference is away from 0 when 80% of such studies see it (5%, both
 sides): the normal's 97.5% and 80% points together."""
@@ -90,9 +91,10 @@ class FrameStudy:
 
     Attributes:
         name: of the study.
-        base: the folder of a trained base.
+        base: the folder of a trained base; `{seed}` in it stands for each seed, so that what a base
+            owes to its own seed counts too.
         recipe: all clips, from the base; what the arms are variants of.
-        seeds: of samples and order, one run each; none of them the seed of the base, which has met
+        seeds: of samples and order, one run each; none of them the seed of its base, which has met
             texts of its own.
         num_scenes: videos of the exam, at least.
         per_kind: questions of each type.
@@ -123,6 +125,15 @@ class FrameStudy:
         if self.recipe.world is None or not self.recipe.world.clips:
             raise RecipeError("FrameStudy: its recipe must train on clips of the world")
 
+    @property
+    def many_bases(self) -> bool:
+        """Whether every seed has a base of its own."""
+        return SEED in self.base
+
+    def base_of(self, seed: int) -> str:
+        """Return the folder of a seed's base."""
+        return self.base.replace(SEED, str(seed))
+
     def to_json(self) -> dict[str, Any]:
         """Return the study as plain JSON values."""
         return asdict(self) | {"recipe": self.recipe.to_json()}
@@ -139,7 +150,7 @@ def all_arms(study: FrameStudy) -> list[FrameArm]:
         "15% + text": replace(fewer, texts=texts),
         "15%, one template": replace(world, fraction=SHARE, instructions="one"),
     }
-    arms = [FrameArm(name="zero-shot", recipe=None)]
+    arms = [FrameArm(name="zero-shot", recipe=None, all_seeds=study.many_bases)]
     for share in CURVE:
         recipe = replace(study.recipe, world=replace(world, fraction=share))
         seeds = share in (SHARE, 1.0)
@@ -221,6 +232,7 @@ class ArmRow:
         arm: its name.
         seeds: how many.
         trained: macro accuracy over the types that training meets, and `stderr` of one seed.
+        by_seed: `trained` of each seed.
         temporal: mean of direction, order and event; static: of the other trained types.
         unseen: the type that no arm's training asks.
         shuffled: `temporal` with shuffled frames; `reversed` likewise.
@@ -233,6 +245,7 @@ class ArmRow:
     seeds: int
     trained: float
     stderr: float | None
+    by_seed: tuple[float, ...]
     temporal: float
     static: float
     unseen: float
@@ -253,6 +266,7 @@ class ArmDifference:
         about: `trained` (types that training meets), of them `temporal` and `static`, `unseen`, or
             `long`.
         value: difference of macro accuracies.
+        by_seed: the same of each seed.
         stderr: of it, clustered by video; None for a single video.
         low: end of its 95% interval; high: the other.
         as_good: whether `low` is above -2 points.
@@ -263,6 +277,7 @@ class ArmDifference:
     other: str
     about: str
     value: float
+    by_seed: tuple[float, ...]
     stderr: float | None
     low: float
     high: float
@@ -277,7 +292,7 @@ class FrameStudyReport:
     Attributes:
         study: its name.
         questions: of the exam; long_questions: of the long one.
-        reads: share of words that the base reads in their place.
+        reads: share of words that the base reads in their place; of several bases the least.
         rows: in the table's order.
         differences: between arms that are both there.
         remarks: what holds for all.
@@ -303,8 +318,8 @@ def make_arm_row(
         held_out: types that no arm's training asks.
     """
 
-    def mean(look: str, kinds: Sequence[str]) -> float:
-        every = [one[look]["by_type"] for one in found]
+    def mean(look: str, kinds: Sequence[str], of: Sequence[Mapping[str, Any]] = found) -> float:
+        every = [one[look]["by_type"] for one in of]
         values = [types[kind] for types in every for kind in kinds if kind in types]
         return statistics.fmean(values) if values else 0.0
 
@@ -317,6 +332,7 @@ def make_arm_row(
         seeds=len(found),
         trained=mean("true", trained),
         stderr=statistics.fmean(errors) if errors else None,
+        by_seed=tuple(mean("true", trained, [one]) for one in found),
         temporal=mean("true", TEMPORAL),
         static=mean("true", static),
         unseen=mean("true", held_out),
@@ -329,14 +345,25 @@ def make_arm_row(
 
 
 def compare_arms(
-    one: tuple[str, Sequence[ChoiceRow]],
-    other: tuple[str, Sequence[ChoiceRow]],
+    one: tuple[str, Sequence[Sequence[ChoiceRow]]],
+    other: tuple[str, Sequence[Sequence[ChoiceRow]]],
     *,
     about: str,
     kinds: Sequence[str],
 ) -> ArmDifference:
-    """Return the difference of two arms on the same questions of some types, all seeds together."""
-    found = paired_difference(one[1], other[1], metric="macro", kinds=kinds)
+    """Return the difference of two arms on the same questions of some types, all seeds together.
+
+    Args:
+        one: its name, and its answers of each seed.
+        other: the same, in the same order of seeds.
+        about: what the types are called.
+        kinds: the types.
+    """
+    seeds = [
+        paired_difference(mine, theirs, metric="macro", kinds=kinds).value
+        for mine, theirs in zip(one[1], other[1], strict=True)
+    ]
+    found = paired_difference(_pooled(one[1]), _pooled(other[1]), metric="macro", kinds=kinds)
     low, high = found.interval()
     stderr = None if math.isnan(found.stderr) else found.stderr
     return ArmDifference(
@@ -344,9 +371,19 @@ def compare_arms(
         other=other[0],
         about=about,
         value=found.value,
+        by_seed=tuple(seeds),
         stderr=stderr,
         low=low,
         high=high,
         as_good=low > AS_GOOD,
         detectable=None if stderr is None else POWER_80 * stderr,
     )
+
+
+def _pooled(seeds: Sequence[Sequence[ChoiceRow]]) -> list[ChoiceRow]:
+    """Return the answers of all seeds; those about one video stay in one cluster."""
+    return [
+        replace(row, question_id=f"{number} {row.question_id}")
+        for number, rows in enumerate(seeds)
+        for row in rows
+    ]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from textreel.data.errors import FingerprintError
 from textreel.data.files import fingerprint, write_atomic
 from textreel.data.journal import Journal
 from textreel.evaluate.choices import score_system
@@ -94,47 +95,68 @@ def run_frame_study(
         show: told how far each phase is.
 
     Raises:
-        RecipeError: no base, no such arm, or a seed of the study is the base's.
-        FingerprintError: the folder holds another study.
+        RecipeError: no base, no such arm, or a seed of the study is that of its base.
+        FingerprintError: the folder holds another study, or runs from other bases.
     """
     arms = chosen_arms(study)
-    if not (Path(study.base) / "config.json").is_file():
-        raise RecipeError(
-            f"base={study.base!r} is no trained image-LLM",
-            hint="train one: textreel train t2vid_tiny_base --out RUN; then --set base=RUN",
-        )
-    _refuse_met_seeds(study)
+    for seed in study.seeds:
+        _check_base(study, seed)
     settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only", "base")}
     settled["recipe"] = settled["recipe"] | {"model": ""}
-    job = fingerprint([settled, weight_fingerprint(study.base)])
+    job = fingerprint([settled, study.many_bases])
     examiner = FrameExaminer(study)
     with Journal.open(out / JOURNAL_FILE, kind="frame-study", fingerprint=job) as journal:
+        for seed in base_seeds(study):
+            _hold_base(study, seed, journal, out)
         for arm in arms:
             for seed in seeds_of(arm, study):
                 key = f"{folder_name(arm.name)}-{seed}"
                 if key not in journal:
                     journal.record(key, _train_and_ask(arm, seed, study, out, examiner, show))
-        if READING not in journal:
-            journal.record(READING, {"page_words": page_words(study, Path(study.base))})
         found = {str(key): journal[key] for key in journal}
     report = _report(study, found, examiner, out)
     write_atomic(out / RESULT_FILE, json.dumps(asdict(report), indent=2) + "\n")
     return report
 
 
-def _refuse_met_seeds(study: FrameStudy) -> None:
-    recipe = Path(study.base) / "recipe.json"
+def _check_base(study: FrameStudy, seed: int) -> None:
+    base = Path(study.base_of(seed))
+    if not (base / "config.json").is_file():
+        raise RecipeError(
+            f"base={str(base)!r} is no trained image-LLM",
+            hint="train one: textreel train t2vid_tiny_base --out RUN; then --set base=RUN",
+        )
+    recipe = base / "recipe.json"
     met = json.loads(recipe.read_text(encoding="utf-8"))["seed"] if recipe.is_file() else None
-    if met in study.seeds:
+    if met == seed:
         raise RecipeError(
             f"seeds={list(study.seeds)}: the base was trained with seed {met}, and has read texts "
             f"that an arm of that seed would be given",
-            hint="leave it out",
+            hint="leave it out, or train that seed's base with another",
         )
 
 
+def _hold_base(study: FrameStudy, seed: int, journal: Journal, out: Path) -> None:
+    """Measure how well a base reads, once, and hold on to its weights from then on."""
+    key = f"{READING} {seed}" if study.many_bases else READING
+    base = study.base_of(seed)
+    weights = weight_fingerprint(base)
+    if key not in journal:
+        journal.record(key, {"page_words": page_words(study, Path(base)), "weights": weights})
+    elif journal[key]["weights"] != weights:
+        raise FingerprintError(
+            f"{out}: the runs of seed {seed} started from other weights than those of {base}",
+            hint="name the base that they started from, or another folder",
+        )
+
+
+def base_seeds(study: FrameStudy) -> tuple[int, ...]:
+    """Return one seed for every base."""
+    return study.seeds if study.many_bases else study.seeds[:1]
+
+
 def seeds_of(arm: FrameArm, study: FrameStudy) -> tuple[int, ...]:
-    """Return the seeds that an arm is trained with; the base as it is has one."""
+    """Return the seeds that an arm is trained with."""
     return study.seeds if arm.all_seeds else study.seeds[:1]
 
 
@@ -146,11 +168,12 @@ def _train_and_ask(
     examiner: "FrameExaminer",
     show: Show,
 ) -> dict[str, Any]:
-    run = Path(study.base)
+    run = Path(study.base_of(seed))
     found: dict[str, Any] = {}
     if arm.recipe is not None:
+        train = replace(arm.recipe.train, seed=seed)
+        recipe = replace(arm.recipe, model=str(run), seed=seed, train=train)
         run = out / f"{folder_name(arm.name)}-{seed}"
-        recipe = replace(arm.recipe, seed=seed, train=replace(arm.recipe.train, seed=seed))
         note = f"{arm.name}, seed {seed}: "
         result = run_frame_recipe(
             recipe, run, show=lambda what, done, of, said: show(what, done, of, note + said)
@@ -252,7 +275,7 @@ def _report(
         if seeds := there[arm.name]:
             results = [found[keys[seed]] for seed in seeds]
             rows.append(make_arm_row(arm, results, held_out=world.held_out))
-    reads = float(found[READING]["page_words"])
+    reads = min(v["page_words"] for key, v in found.items() if key.startswith(READING))
     remarks = [f"no arm's training asks {', '.join(world.held_out)}; errors clustered by video"]
     if reads < READS:
         remarks.append(
@@ -275,8 +298,9 @@ def _differences(
 ) -> Iterator[ArmDifference]:
     assert study.recipe.world is not None
     for one, other in COMPARED:
-        seeds = [s for s in there[one] if s in there[other] or (other == "zero-shot")]
-        if not seeds or not there[other]:
+        stands = other == "zero-shot" and not study.many_bases and bool(there[other])
+        seeds = [seed for seed in there[one] if seed in there[other] or stands]
+        if not seeds:
             continue
         for about, (look, kinds) in compared_types(study.recipe.world.held_out).items():
             yield compare_arms(
@@ -293,11 +317,8 @@ def _answers(
     seeds: Sequence[int],
     look: str,
     there: Mapping[str, tuple[int, ...]],
-) -> list[ChoiceRow]:
-    """Return an arm's answers of several seeds; what has one run stands for all of them."""
-    rows: list[ChoiceRow] = []
-    for seed in seeds:
-        own = seed if seed in there[arm] else there[arm][0]
-        path = out / ANSWERS / f"{folder_name(arm)}-{own}-{look}.jsonl"
-        rows += [replace(row, question_id=f"{seed} {row.question_id}") for row in read_rows(path)]
-    return rows
+) -> list[list[ChoiceRow]]:
+    """Return an arm's answers of each seed; what has one run stands for all of them."""
+    own = [seed if seed in there[arm] else there[arm][0] for seed in seeds]
+    paths = [out / ANSWERS / f"{folder_name(arm)}-{seed}-{look}.jsonl" for seed in own]
+    return [list(read_rows(path)) for path in paths]

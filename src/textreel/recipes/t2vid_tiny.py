@@ -4,6 +4,11 @@
     textreel train t2vid_tiny --set base=runs/tiny-image-llm --out studies/t2vid
     textreel train t2vid_tiny --set base=... --set 'only=["15% + pages"]' --out studies/t2vid
 
+Or with a base of its own for every seed, so that the answers do not hang on one base's luck:
+
+    textreel train t2vid_tiny_base --set seed=4 --out runs/base-1    (and base-2, base-3)
+    textreel train t2vid_tiny --set 'base=runs/base-{seed}' --out studies/t2vid
+
 The base's eyes have lessons of their own (`eyes_lessons`); then they stay as they are, and the rest
 learns the world's stills and to read pages of at most 12 words, and goes on answering about plain
 texts, so that what its decoder knows is not lost. It never meets a video, nor two pictures at once.
