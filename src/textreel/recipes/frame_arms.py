@@ -111,7 +111,7 @@ class FrameStudy:
     seeds: tuple[int, ...] = (1, 2, 3)
     num_scenes: int = 200
     per_kind: int = 190
-    long_scenes: int = 60
+    long_scenes: int = 200
     long_s: float = 60.0
     exam_seed: int = 78
     checked_pages: int = 256
