@@ -1,6 +1,7 @@
 """T2Vid's comparison: its arms, its table, and that it goes on where it was killed."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from textreel.evaluate.rows import ChoiceRow
 from textreel.recipes import run_frame_study as running
 from textreel.recipes.frame_arms import (
     LOOKS,
+    SHARED_TYPES,
     TEMPORAL,
     FrameArm,
     FrameStudy,
@@ -34,6 +36,7 @@ from textreel.recipes.run_frame_study import (
     t2vid_tiny,
 )
 from textreel.recipes.t2vid_tiny import t2vid_tiny_base
+from textreel.synth.world.long_questions import LONG_TYPES
 from textreel.synth.world.questions import QUESTION_TYPES
 
 
@@ -106,10 +109,18 @@ def test_frames_are_shown_in_the_order_of_the_look() -> None:
     assert len(long[id].frames) == 64
 
 
+def test_long_videos_are_asked_what_clips_are_and_what_only_they_can_be() -> None:
+    scenes, items = FrameExaminer(toy(long_scenes=20)).exam(True)
+    kinds = Counter(item.question.kind for item in items)
+    assert set(kinds) == {*SHARED_TYPES, *LONG_TYPES} and max(kinds.values()) <= len(scenes) == 20
+    assert len({item.id for item in items}) == len(items)
+
+
 def test_arms_are_compared_on_temporal_static_unseen_and_long_types() -> None:
     looked = compared_types(("final",))
-    assert list(looked) == ["trained", "temporal", "static", "unseen", "long"]
-    assert looked["unseen"] == ("true", ("final",)) and looked["long"][0] == "long"
+    assert list(looked) == ["trained", "temporal", "static", "unseen", "long", "long only"]
+    assert looked["unseen"] == ("true", ("final",)) and looked["long only"] == ("long", LONG_TYPES)
+    assert looked["long"] == ("long", tuple(k for k in looked["trained"][1] if k != "order"))
     assert {*looked["temporal"][1], *looked["static"][1]} == {*looked["trained"][1]}
     assert "unseen" not in compared_types(())
     assert compared_types(("order",))["temporal"][1] == ("direction", "event")
@@ -140,6 +151,7 @@ def test_a_row_parts_temporal_from_static_and_unseen_types() -> None:
     assert row.temporal == pytest.approx(0.7 * 2.5 / 3)
     assert row.trained == pytest.approx(0.7 * 6.5 / 7)
     assert (row.shuffled, row.long, row.page_words) == tuple([pytest.approx(0.7)] * 3)
+    assert row.long_only == pytest.approx(0.7)
 
 
 def rows(right: list[int]) -> list[ChoiceRow]:

@@ -172,8 +172,8 @@ def describe_arms(report: "FrameStudyReport") -> str:
         lines.append(
             f"{row.arm:<{width}}  {row.trained:.3f}{error}  temporal {row.temporal:.3f} "
             f"(shuffled {row.shuffled:.3f}, reversed {row.reversed:.3f})  static {row.static:.3f}  "
-            f"unseen {row.unseen:.3f}  long {row.long:.3f}  reads {row.page_words:.3f}  "
-            f"{row.seeds} seed{'s' * (row.seeds > 1)}{each}"
+            f"unseen {row.unseen:.3f}  long {row.long:.3f}  long only {row.long_only:.3f}  "
+            f"reads {row.page_words:.3f}  {row.seeds} seed{'s' * (row.seeds > 1)}{each}"
         )
     for found in report.differences:
         each = ", ".join(f"{value:+.3f}" for value in found.by_seed)

@@ -9,7 +9,7 @@
 
 Every arm is trained from the same base with the same steps, asked the same questions, and shown
 frames in their true order, shuffled and reversed, and long videos with eight times the frames of
-any clip it met.
+any clip it met: what training asks about clips, and what only long videos can be asked.
 """
 
 import math
@@ -49,7 +49,7 @@ class FrameLook:
         name: in the table.
         order: in which the frames are shown.
         frames: how many.
-        long: scenes eight times as long, with questions of their own.
+        long: scenes eight times as long, asked what clips are asked and questions of their own.
         kinds: question types.
         every: asked of every so many'th question of a type.
     """
@@ -62,11 +62,13 @@ class FrameLook:
     every: int = 1
 
 
+SHARED_TYPES = tuple(kind for kind in QUESTION_TYPES if kind != "order")
+"""Types that long videos are asked as well; `order` needs two events, and most have more."""
 LOOKS = (
     FrameLook(name="true"),
     FrameLook(name="shuffled", order="shuffled", kinds=TEMPORAL, every=2),
     FrameLook(name="reversed", order="reversed", kinds=TEMPORAL, every=2),
-    FrameLook(name="long", frames=64, long=True, kinds=LONG_TYPES),
+    FrameLook(name="long", frames=64, long=True, kinds=(*SHARED_TYPES, *LONG_TYPES)),
 )
 
 
@@ -98,7 +100,7 @@ class FrameStudy:
             texts of its own.
         num_scenes: videos of the exam, at least.
         per_kind: questions of each type.
-        long_scenes: long videos.
+        long_scenes: long videos; each is asked at most one question of a type.
         long_s: their length in seconds.
         exam_seed: of both exams.
         checked_pages: pages that the base's reading is measured on.
@@ -219,7 +221,8 @@ def compared_types(held_out: Sequence[str]) -> dict[str, tuple[str, tuple[str, .
         "temporal": ("true", tuple(kind for kind in trained if kind in TEMPORAL)),
         "static": ("true", static),
         "unseen": ("true", tuple(held_out)),
-        "long": ("long", LONG_TYPES),
+        "long": ("long", tuple(kind for kind in SHARED_TYPES if kind not in held_out)),
+        "long only": ("long", LONG_TYPES),
     }
     return {about: (look, kinds) for about, (look, kinds) in every.items() if kinds}
 
@@ -236,8 +239,9 @@ class ArmRow:
         temporal: mean of direction, order and event; static: of the other trained types.
         unseen: the type that no arm's training asks.
         shuffled: `temporal` with shuffled frames; `reversed` likewise.
-        long: macro accuracy on long videos.
-        by_type: of the true order, and of the long videos.
+        long: about long videos, macro accuracy over the types of them that training meets.
+        long_only: the same over the types that only long videos are asked.
+        by_type: of the true order, and of what only long videos are asked.
         page_words: share of words that the arm reads in their place.
     """
 
@@ -252,6 +256,7 @@ class ArmRow:
     shuffled: float
     reversed: float
     long: float
+    long_only: float
     by_type: dict[str, float] = field(default_factory=dict)
     page_words: float = 0.0
 
@@ -263,8 +268,8 @@ class ArmDifference:
     Attributes:
         one: minus
         other: the names.
-        about: `trained` (types that training meets), of them `temporal` and `static`, `unseen`, or
-            `long`.
+        about: `trained` (types that training meets), of them `temporal` and `static`, `unseen`,
+            `long` or `long only` (see `ArmRow`).
         value: difference of macro accuracies.
         by_seed: the same of each seed.
         stderr: of it, clustered by video; None for a single video.
@@ -338,7 +343,8 @@ def make_arm_row(
         unseen=mean("true", held_out),
         shuffled=mean("shuffled", TEMPORAL),
         reversed=mean("reversed", TEMPORAL),
-        long=mean("long", LONG_TYPES),
+        long=mean("long", [kind for kind in SHARED_TYPES if kind not in held_out]),
+        long_only=mean("long", LONG_TYPES),
         by_type=by_type | {kind: mean("long", [kind]) for kind in LONG_TYPES},
         page_words=statistics.fmean(one["page_words"] for one in found),
     )

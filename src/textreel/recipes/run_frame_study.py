@@ -32,6 +32,7 @@ from textreel.recipes.frame_arms import (
     COMPARED,
     LOOKS,
     READS,
+    SHARED_TYPES,
     ArmDifference,
     FrameArm,
     FrameLook,
@@ -51,6 +52,7 @@ from textreel.recipes.t2vid_tiny import t2vid_tiny_arm
 from textreel.serve.session import Session, load
 from textreel.synth.world.exam import draw_exam
 from textreel.synth.world.long_questions import ask_long
+from textreel.synth.world.questions import ask_all
 from textreel.synth.world.scene import Scene, draw_scenes
 
 Show = Callable[[str, int, int, str], None]
@@ -103,7 +105,7 @@ def run_frame_study(
         _check_base(study, seed)
     settled = {k: v for k, v in study.to_json().items() if k not in ("seeds", "only", "base")}
     settled["recipe"] = settled["recipe"] | {"model": ""}
-    job = fingerprint([settled, study.many_bases])
+    job = fingerprint([settled, study.many_bases, [asdict(look) for look in LOOKS]])
     examiner = FrameExaminer(study)
     with Journal.open(out / JOURNAL_FILE, kind="frame-study", fingerprint=job) as journal:
         for seed in base_seeds(study):
@@ -231,10 +233,11 @@ class FrameExaminer:
         scenes = draw_scenes(study.exam_seed, part="test", seconds=study.long_s)
         taken = tuple(islice(scenes, study.long_scenes))
         rng = Random(f"long-frames-exam-{study.exam_seed}")
+        shared = Random(f"long-shared-exam-{study.exam_seed}")
         items = [
             ExamItem(id=f"{scene.id}-{question.kind}", video_id=scene.id, question=question)
             for scene in taken
-            for question in ask_long(scene, rng)
+            for question in (*ask_long(scene, rng), *ask_all(scene, shared, SHARED_TYPES))
         ]
         return taken, tuple(items)
 
