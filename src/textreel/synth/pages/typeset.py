@@ -135,7 +135,7 @@ def typeset(
     settings: PageSettings,
     *,
     fonts: Sequence[FontFile] = (),
-    search: bool = True,
+    search: bool | Sequence[FontFile] = True,
     folders: Sequence[Path] | None = None,
     tokens: Sequence[str] | None = None,
 ) -> Typeset:
@@ -145,7 +145,8 @@ def typeset(
         text: any text with something in it.
         settings: of the pages.
         fonts: in order of preference; none: the default font.
-        search: whether characters that these lack may be drawn by fonts of the machine.
+        search: whether characters that these lack may be drawn by fonts of the machine; or all
+            fonts of it that may draw them, in order of preference.
         folders: where those are looked for; None: the machine's usual folders.
         tokens: word tokens of the text, for the published layout; None: by its rules without a
             model of sentences.
@@ -172,7 +173,7 @@ def _fit(
     settings: PageSettings,
     named: tuple[FontFile, ...],
     *,
-    search: bool,
+    search: bool | Sequence[FontFile],
     folders: Sequence[Path] | None,
 ) -> Typeset:
     has_glyph = frozenset().union(*(font.characters for font in named))
