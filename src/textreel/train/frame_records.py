@@ -20,6 +20,7 @@ from textreel.data.prompt import PromptError
 from textreel.data.record import Part, Record
 from textreel.data.sequence_length import Shown, frame_messages
 from textreel.media.decode import read_clip
+from textreel.media.distinct import surely_distinct
 from textreel.media.probe import probe
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import IGNORE
@@ -30,8 +31,6 @@ from textreel.train.buckets import BucketedBatches
 from textreel.train.errors import TrainConfigError
 
 Loss = Literal["answers", "all text"]
-SPARSE = 2
-"""Where fewer frames of a video than these lie between two sampled times, two may be the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,8 +148,9 @@ def describe_shown(source: FrameSource) -> Callable[[Record], list[Shown]]:
     """Return what `data.sequence_length.within_budget` asks for, for records of any kind.
 
     Pages are typeset and counted, not drawn. Of a video a frame is decoded, for its size, and it is
-    counted with all the frames that the sampling asks for; one that may have fewer is decoded. Only
-    where a file's header promises more frames than it has, the record is shorter than measured.
+    counted with all the frames that the sampling asks for, if its packets say that these are there:
+    a file that is cut off, or shows some of its frames for long, is decoded instead. Only where
+    packets inside a file are damaged, the record may be shorter than measured.
 
     Raises (the returned function):
         PromptError: a file without a picture.
@@ -180,6 +180,6 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
     times = [0.0] if part.kind == "image" else spec.times(found.duration_s)
     count = len(times)
-    if found.fps is not None and (times[-1] - times[0]) * found.fps < SPARSE * (count - 1):
+    if count > 1 and not surely_distinct(source.media / part.value, times):
         count = len(frames_of(record, part, source))
     return Shown(count=count, height_px=found.height, width_px=found.width)
