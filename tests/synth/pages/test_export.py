@@ -75,6 +75,13 @@ def test_an_id_that_is_no_name_is_refused(documents, tmp_path: Path, id: str) ->
         export_folder([(id, documents[0][1])], tmp_path / "out")
 
 
+@pytest.mark.parametrize("id", ["pages.json", "Pages.json"])
+def test_an_id_that_the_export_needs_itself_is_refused(documents, tmp_path: Path, id: str) -> None:
+    with pytest.raises(ExportError, match=r"ages.json' is the name of a file of the export itself"):
+        export_folder([(id, documents[0][1])], tmp_path / "out")
+    assert export_tar([(id, documents[0][1])], tmp_path / "out.tar").texts == 1
+
+
 def test_two_texts_of_one_id_and_unknown_kinds_are_refused(documents, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="two texts have the id 'one'"):
         export_tar([documents[0], documents[0]], tmp_path / "a.tar")

@@ -105,7 +105,8 @@ def export_folder(
         made_with: JSON value that names the settings of all texts, for `pages.json`.
 
     Raises:
-        ExportError: an id that is no folder name or stands twice, or a folder of other settings.
+        ExportError: an id that is no folder name, is taken or stands twice, or a folder of other
+            settings.
         LockedError: another export is writing there.
     """
     out = Path(out)
@@ -115,6 +116,11 @@ def export_folder(
         seen: set[str] = set()
         for id, document in documents:
             _check_name(id, seen)
+            if id.casefold() == SETTINGS_FILE:
+                raise ExportError(
+                    f"the id {id!r} is the name of a file of the export itself",
+                    hint="give that text another id (a text file another name), or write a .tar",
+                )
             texts, pages = texts + 1, pages + len(document.pages)
             if _is_made(out / id, document):
                 kept += 1
