@@ -114,6 +114,32 @@ def test_the_same_seed_gives_the_same_mix_in_any_order_of_rows(
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_other_ids_and_systems_words_change_nothing(tmp_path: Path) -> None:
+    made = []
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.jsonl"
+        rows = []
+        for number in range(40):
+            said = [("system", "You see."), ("user", "List" if number % 4 else "Tell it")]
+            said.append(("assistant", f"{number}"))
+            messages = [{"role": role, "content": text} for role, text in said]
+            rows.append({"id": f"{name}-{number}", "messages": messages})
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        source = Source(name="a", file=CorpusFile(path=path, corpus="records"), count=8)
+        report = make_mix([source], tmp_path / name)
+        assert report.sources[0].strata == {"list": 6, "tell it": 2}
+        made.append([id.partition("-")[2] for id in read(tmp_path / name)[1]["ids"]])
+    assert made[0] == made[1]
+
+
+def test_captions_have_no_instruction(tmp_path: Path) -> None:
+    path = tmp_path / "captions.json"
+    rows = [{"image_id": n, "caption": f"Picture {n} of a red box"} for n in range(9)]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    source = Source(name="a", file=CorpusFile(path=path, corpus="captions"), count=3)
+    assert make_mix([source], tmp_path / "mix").sources[0].strata == {"": 3}
+
+
 def test_a_larger_mix_contains_the_smaller(tmp_path: Path) -> None:
     file = corpus(tmp_path / "rows.jsonl", [row(n) for n in range(60)])
     for count in (10, 40):
@@ -136,6 +162,11 @@ def test_ratios_become_whole_numbers() -> None:
     assert counts_by_ratio({"a": 1, "b": 1, "c": 1}, total=10) == {"a": 4, "b": 3, "c": 3}
     with pytest.raises(MixError, match="must all be above 0"):
         counts_by_ratio({"a": 0}, total=3)
+    for ratio in (float("inf"), 1e308):
+        with pytest.raises(MixError, match="add up to no finite number"):
+            counts_by_ratio({"a": ratio, "b": ratio}, total=3)
+    with pytest.raises(MixError, match="must all be above 0"):
+        counts_by_ratio({"a": 1.0, "b": float("nan")}, total=3)
     with pytest.raises(MixError, match="for 2 sources leaves some without a sample"):
         counts_by_ratio({"a": 1, "b": 1}, total=1)
 
