@@ -140,6 +140,20 @@ def test_captions_have_no_instruction(tmp_path: Path) -> None:
     assert make_mix([source], tmp_path / "mix").sources[0].strata == {"": 3}
 
 
+def test_small_strata_are_taken_by_chance_in_proportion(tmp_path: Path) -> None:
+    rows = [row(n, asked=f"Word {n}") for n in range(20)] + [row(n) for n in range(20, 50)]
+    file = corpus(tmp_path / "rows.jsonl", rows)
+    taken: Counter[str] = Counter()
+    for seed in range(12):
+        source = Source(name="a", file=file, count=5)
+        strata = make_mix([source], tmp_path / f"mix{seed}", seed=seed).sources[0].strata
+        assert strata["what is"] == 3 and sum(strata.values()) == 5
+        taken.update(strata)
+    rare = [taken[f"word {n}"] for n in range(20)]
+    assert sum(rare) == 24 and max(rare) <= 5  # each 1.2 on average
+    assert sum(map(bool, rare)) >= 10
+
+
 def test_a_larger_mix_contains_the_smaller(tmp_path: Path) -> None:
     file = corpus(tmp_path / "rows.jsonl", [row(n) for n in range(60)])
     for count in (10, 40):

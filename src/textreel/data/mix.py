@@ -215,7 +215,10 @@ def _refuse_impossible(sources: Sequence[Source], stratify: str) -> None:
         raise MixError(f"{len(names)} sources, {len(set(names))} different names: {names}")
     for source in sources:
         if source.count < 1:
-            raise MixError(f"{source.count} samples of {source.name}: at least 1 must be taken")
+            raise MixError(
+                f"{source.count} samples of {source.name}: at least 1 must be taken",
+                hint="leave the source out, or take more in all",
+            )
 
 
 def _choose(
@@ -255,16 +258,20 @@ def _choose(
 
 
 def draw(candidates: Sequence[_Candidate], *, count: int, seed: int) -> list[_Candidate]:
-    """Return `count` candidates, of each stratum in proportion, ranked by hash within."""
+    """Return `count` candidates, of each stratum in proportion, ranked by hash within.
+
+    A share that is no whole number is rounded down or up by chance, up as often as its fraction
+    says (systematic sampling), so small strata lose nothing on average, not even those of one.
+    """
     strata: dict[str, list[_Candidate]] = {}
     for candidate in candidates:
         strata.setdefault(candidate.stratum, []).append(candidate)
-    sizes = {name: len(strata[name]) for name in sorted(strata)}
-    scale = count / len(candidates)
-    wanted = {name: int(size * scale) for name, size in sizes.items()}
-    by_rest = sorted(sizes, key=lambda name: (wanted[name] - sizes[name] * scale, name))
-    for name in by_rest[: count - sum(wanted.values())]:
-        wanted[name] += 1
+    number = len(candidates)
+    reached = int.from_bytes(_rank(seed, "start", "")) % number
+    wanted = {}
+    for name in sorted(strata, key=lambda name: _rank(seed, "stratum", name)):
+        before, reached = reached, reached + count * len(strata[name])
+        wanted[name] = reached // number - before // number
     return [
         candidate
         for name, members in sorted(strata.items())
