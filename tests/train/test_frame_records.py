@@ -36,6 +36,7 @@ from textreel.train.frame_records import (
     FrameSource,
     describe_shown,
     draw_batch,
+    frames_of,
 )
 from textreel.train.loop import train
 
@@ -207,6 +208,18 @@ def test_a_video_of_fewer_frames_than_promised_is_measured_exactly(
     source = source_of(made, sampling=SamplingSpec(num_frames=10), media=tmp_path)
     (described,) = describe_shown(source)(record)
     assert described.count < 10
+    length = SequenceLengths(made.reader, source.collator).of(record, [described])
+    assert length.tokens == draw_batch([record], source).num_tokens
+
+
+def test_a_picture_that_moves_is_one_picture(folder: Path, tmp_path: Path) -> None:
+    shown = (Part(kind="image", value=traps.animated_gif(tmp_path).name),)
+    said = Message(role="assistant", parts=(Part(kind="text", value="0"),))
+    record = Record(id="s", messages=(Message(role="user", parts=shown), said))
+    made = load(folder, Tuning())
+    source = source_of(made, sampling=SamplingSpec(num_frames=3), media=tmp_path)
+    (described,) = describe_shown(source)(record)
+    assert described.count == len(frames_of(record, shown[0], source)) == 1
     length = SequenceLengths(made.reader, source.collator).of(record, [described])
     assert length.tokens == draw_batch([record], source).num_tokens
 

@@ -31,6 +31,8 @@ from textreel.train.buckets import BucketedBatches
 from textreel.train.errors import TrainConfigError
 
 Loss = Literal["answers", "all text"]
+FIRST = SamplingSpec(num_frames=1, policy="video_llama_floor")
+"""What is shown of a picture: it may be one that moves, and is no video all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,12 +131,14 @@ def draw_batch(records: Sequence[Record], source: FrameSource) -> FrameBatch:
 
 
 def frames_of(record: Record, part: Part, source: FrameSource) -> NDArray[np.uint8]:
-    """Return what one part of a record shows, uint8 (T, 3, H, W)."""
+    """Return what a part of a record shows, uint8 (T, 3, H, W); T of a picture is 1."""
     if part.kind == "pages":
         return source.drawer.typeset(part.value, id=record.id).frames()
     if source.draw is not None:
         return source.draw(part)
-    spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
+    spec = FIRST
+    if part.kind == "video":
+        spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
     return read_clip(source.media / part.value, spec, sound="skip").frames
 
 
@@ -177,8 +181,10 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     found = probe(source.media / part.value)
     if found.height is None or found.width is None:
         raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
+    if part.kind == "image":
+        return Shown(count=1, height_px=found.height, width_px=found.width)
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
-    times = [0.0] if part.kind == "image" else spec.times(found.duration_s)
+    times = spec.times(found.duration_s)
     count = len(times)
     if count > 1 and not surely_distinct(source.media / part.value, times):
         count = len(frames_of(record, part, source))
