@@ -35,10 +35,11 @@ from textreel.data.files import (
     write_atomic,
 )
 from textreel.data.locks import run_lock
+from textreel.data.shapes import MADE_WITH_FILE
 from textreel.synth.pages.typeset import Typeset
 
 PictureFormat = Literal["png", "webp"]
-SETTINGS_FILE, RECORD_FILE = "pages.json", "made_with.json"
+SETTINGS_FILE = "pages.json"
 PNG_LEVEL = 1
 """Of zlib: pages are a third larger than at level 6, and written in two thirds of the time."""
 _KIND = "pages"
@@ -127,7 +128,7 @@ def export_folder(
                 continue
             shutil.rmtree(out / id, ignore_errors=True)
             with atomic_directory(out / id) as draft:
-                (draft / RECORD_FILE).write_bytes(_made_with(document))
+                (draft / MADE_WITH_FILE).write_bytes(_made_with(document))
                 for name, picture in _pictures(document, format):
                     (draft / name).write_bytes(picture)
                     num_bytes += len(picture)
@@ -151,7 +152,7 @@ def export_tar(
         for id, document in documents:
             _check_name(id, seen)
             texts, pages = texts + 1, pages + len(document.pages)
-            _put(tar, f"{id}/{RECORD_FILE}", _made_with(document))
+            _put(tar, f"{id}/{MADE_WITH_FILE}", _made_with(document))
             for name, picture in _pictures(document, format):
                 _put(tar, f"{id}/{name}", picture)
                 num_bytes += len(picture)
@@ -160,7 +161,7 @@ def export_tar(
 
 def drop_text(out: Path, id: str) -> None:
     """Remove the folder of a text that has no pages any more, if an export made one."""
-    if _is_name(id) and (out / id / RECORD_FILE).is_file():
+    if _is_name(id) and (out / id / MADE_WITH_FILE).is_file():
         shutil.rmtree(out / id)
 
 
@@ -176,7 +177,7 @@ def _made_with(document: Typeset) -> bytes:
 
 
 def _is_made(folder: Path, document: Typeset) -> bool:
-    path = folder / RECORD_FILE
+    path = folder / MADE_WITH_FILE
     return path.is_file() and path.read_bytes() == _made_with(document)
 
 
