@@ -110,6 +110,14 @@ def test_what_cannot_be_drawn_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_what_is_no_place_for_pages_is_refused(text_file: Path, capsys) -> None:
+    assert run(["synth", "pages", "book.txt", "--out", "."]) == 2
+    assert ". is not empty and holds no pages.json" in capsys.readouterr().err
+    for out in ("book.txt", "book.txt/pages"):
+        assert run(["synth", "pages", "book.txt", "--out", out]) == 1
+        assert "a file is there, where a folder is needed" in capsys.readouterr().err
+
+
 def test_a_file_name_with_spaces_names_a_folder(text_file: Path, capsys) -> None:
     text_file.rename("my (old) book.md")
     assert run(["synth", "pages", "my (old) book.md", "--out", "pages"]) == 0

@@ -86,7 +86,8 @@ def synth_pages(
     fonts = tuple(map(open_font, font or ()))
     drawer = PageDrawer.of_fonts(settings, fonts, jitter=_jitter(jitter))
     picture: Any = format  # whatever was typed: the writer checks it
-    quarantine = Quarantine(out.with_name(f"{out.name}.quarantine.jsonl"), max_bad=max_bad)
+    place = out if out.name else out.resolve()  # `.` has no name
+    quarantine = Quarantine(place.with_name(f"{place.name}.quarantine.jsonl"), max_bad=max_bad)
     report = export_records(read_texts(texts), out, drawer, format=picture, quarantine=quarantine)
     emit(report, as_json=as_json, text=describe(report))
 

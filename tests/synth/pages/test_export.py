@@ -69,7 +69,7 @@ def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture, documents[0][1].draw(0))
 
 
-@pytest.mark.parametrize("id", ["..", "a/b", "", "c:d"])
+@pytest.mark.parametrize("id", ["..", "a/b", "", "c:d", "a" * 201, "漢" * 80])
 def test_an_id_that_is_no_name_is_refused(documents, tmp_path: Path, id: str) -> None:
     with pytest.raises(ExportError, match="is no name for a folder"):
         export_folder([(id, documents[0][1])], tmp_path / "out")

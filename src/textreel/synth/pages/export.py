@@ -43,7 +43,9 @@ SETTINGS_FILE = "pages.json"
 PNG_LEVEL = 1
 """Of zlib: pages are a third larger than at level 6, and written in two thirds of the time."""
 _KIND = "pages"
-_NAME = re.compile(r"[\w.@+-]{1,200}")
+_NAME = re.compile(r"[\w.@+-]+")
+MAX_NAME_BYTES = 200
+"""A folder's name may have 255, and a draft's is longer."""
 
 
 class ExportError(HintedError, ValueError):
@@ -187,13 +189,15 @@ def _pictures(document: Typeset, format: PictureFormat) -> Iterable[tuple[str, b
 
 
 def _is_name(id: str) -> bool:
-    return _NAME.fullmatch(id) is not None and set(id) != {"."}
+    short = len(id.encode(errors="replace")) <= MAX_NAME_BYTES
+    return short and _NAME.fullmatch(id) is not None and set(id) != {"."}
 
 
 def _check_name(id: str, seen: set[str]) -> None:
     if not _is_name(id):
         raise ExportError(
-            f"the id {id!r} is no name for a folder", hint="letters, digits and ._@+- can be used"
+            f"the id {id!r} is no name for a folder",
+            hint=f"letters, digits and ._@+- can be used, {MAX_NAME_BYTES} bytes of them",
         )
     if id in seen:
         raise ExportError(f"two texts have the id {id!r}", hint="give each an id of its own")
