@@ -71,6 +71,16 @@ def test_a_sample_counts_where_it_comes_first(tmp_path: Path) -> None:
     assert len(read(tmp_path / "mix")[1]["ids"]) == 8
 
 
+def test_names_of_other_case_are_other_videos(tmp_path: Path) -> None:
+    rows = [{"q": "Why?", "a": "So.", "video_id": name} for name in ("a.mp4", "A.mp4", "a.mp4")]
+    rows.append(rows[0] | {"q": "WHY? "})
+    path = tmp_path / "videos.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    source = Source(name="v", file=CorpusFile(path=path, corpus="video-chatgpt"), count=2)
+    (report,) = make_mix([source], tmp_path / "mix").sources
+    assert (report.unique, report.duplicates) == (2, 2)
+
+
 def test_counts_add_up_where_one_file_is_two_sources(tmp_path: Path) -> None:
     rows = [row(1) | {"b": "other"}, {"c": "", "i": "x", "a": "y", "b": "z"}]
     one = corpus(tmp_path / "one.jsonl", rows)
