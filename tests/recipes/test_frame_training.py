@@ -173,7 +173,11 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     with pytest.raises(TooManyBadError, match=r"of 8 samples are bad, 0 allowed"):
         open_records(wanted, made, source, tmp_path)
     allowed = replace(wanted, max_bad=None)
-    kept, lengths = open_records(allowed, made, source, tmp_path)
+    told: list[str] = []
+    kept, lengths = open_records(
+        allowed, made, source, tmp_path, show=lambda *step: told.append(step[-1])
+    )
+    assert "1 no font" in told[-1] and "{" not in told[-1]
     bad = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert {line["id"] for line in bad} >= {"gone", "late", "sound", "rune"}
     assert {"no font", "MissingFileError"} <= {line["code"] for line in bad}

@@ -125,7 +125,8 @@ def open_records(
                 tokens.append(length)
             show("measure", number, len(records), "")
     quarantine.check(len(records))
-    counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
+    reasons = ", ".join(f"{count} {code}" for code, count in quarantine.summary().items())
+    counts = f"; left out: {reasons}" if reasons else ""
     show("measure", len(records), len(records), f"{len(kept)} records{counts}")
     if not kept:
         raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
