@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.synth.pages.font_files import make_font
 from textreel.synth.pages.export import ExportError, encode_page, export_folder, export_tar
 from textreel.synth.pages.fonts import default_font
 from textreel.synth.pages.settings import PageSettings
@@ -54,6 +55,26 @@ def test_an_export_goes_on_and_never_mixes(documents, tmp_path: Path) -> None:
     (tmp_path / "other" / "file").touch()
     with pytest.raises(ExportError, match=r"is not empty and holds no pages.json"):
         export_folder(documents, tmp_path / "other")
+
+
+def test_an_export_after_a_font_was_installed_is_like_one_at_once(
+    tmp_path: Path, monkeypatch
+) -> None:
+    for name, characters in (("few", "中"), ("rest", "文"), ("all", "中文")):
+        make_font(tmp_path / name / f"{name}.ttf", characters)
+    folders = [tmp_path / "few", tmp_path / "rest"]
+    monkeypatch.setattr("textreel.synth.pages.fonts.font_folders", lambda: folders)
+    texts = {"one": "中文", "two": "words"}
+    before = [(id, typeset(text, SMALL)) for id, text in texts.items()]
+    export_folder(before, tmp_path / "out")
+    folders = [*folders, tmp_path / "all"]
+    after = [(id, typeset(text, SMALL)) for id, text in texts.items()]
+    assert export_folder(after, tmp_path / "out").kept == 1
+    export_folder(after, tmp_path / "new")
+    for path in (tmp_path / "new").rglob("*.*"):
+        assert (tmp_path / "out" / path.relative_to(tmp_path / "new")).read_bytes() == (
+            path.read_bytes()
+        )
 
 
 def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:

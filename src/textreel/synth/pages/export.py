@@ -6,8 +6,9 @@
     DIR.tar                         the same names but the first; the same bytes for the same input
 
 A folder that is there was finished, so a killed export goes on; one of another text or other fonts
-is replaced whole, and never mixed with new pages. PNG and WebP hold grey levels exactly (WebP is
-written without loss).
+is replaced whole, and never mixed with new pages. In the end the pages of these texts are what one
+export at once would make, with the fonts that the machine has now. PNG and WebP hold grey levels
+exactly (WebP is written without loss).
 """
 
 import io
