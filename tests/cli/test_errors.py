@@ -90,6 +90,8 @@ def test_what_the_machine_refuses_is_no_bug(capsys) -> None:
         "textreel: [Errno 28] No space left on device: 'runs/a'\n"
         "  make room on that disk, or choose another folder\n"
     )
+    folder = IsADirectoryError(errno.EISDIR, "Is a directory", "runs/a")
+    assert (exit_code_of(folder), hint_of(folder)) == (1, "a folder is there: name a file")
 
 
 def test_other_operating_system_errors_are_bugs() -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from textreel.cli.app import run
 
@@ -33,6 +34,7 @@ def test_a_text_file_becomes_pages(text_file: Path, capsys) -> None:
         ["--layout", "published", "--words", "90"],
         ["--visual-tokens", "300", "--tokens-per-page", "99"],
         ["--format", "webp", "--characters", "200"],
+        ["--layout", "published", "--set", "engine=basic", "--set", "ink=60"],
         ["--jitter", "font_px=12:26", "--jitter", "line_spacing=1:1.5", "--jitter", "contrast=90"],
     ],
 )
@@ -41,6 +43,19 @@ def test_layouts_and_budgets(text_file: Path, capsys, options: list[str]) -> Non
     report = json.loads(capsys.readouterr().out)
     assert report["files"]["texts"] == 1
     assert Path("pages.tar").stat().st_size > report["files"]["num_bytes"] > 0
+
+
+def test_settings_without_an_option_of_their_own_are_set(text_file: Path, capsys) -> None:
+    text_file.write_text("A line\nof verse.\n" * 30, encoding="utf-8")
+    assert run(["synth", "pages", "book.txt", "--out", "plain"]) == 0
+    options = ["--set", "line_spacing=2", "--set", "ink=40", "--set", "paper=230"]
+    options += ["--set", "reflow=false"]
+    assert run(["synth", "pages", "book.txt", "--out", "set", *options]) == 0
+    pictures = [sorted(Path(name, "book").glob("*.png")) for name in ("plain", "set")]
+    assert len(pictures[1]) > len(pictures[0])
+    assert Image.open(pictures[1][0]).getextrema() == (40, 230)
+    settings = json.loads(Path("set/book/made_with.json").read_text())["settings"]
+    assert (settings["line_spacing"], settings["reflow"]) == (2, False)
 
 
 def test_texts_that_cannot_be_drawn_are_counted(text_file: Path, capsys) -> None:
@@ -76,6 +91,12 @@ def test_a_text_that_can_be_drawn_no_more_loses_its_old_pages(text_file: Path, c
         (["--jitter", "margin_px=-4:4"], "margins of -4 px leave nothing of a page"),
         (["--jitter", "seed=1", "--layout", "published"], "the published layout has no jitter"),
         (["--jitter", "font_px=30:20"], "jitter of font_px from 30 to 20: nothing between"),
+        (["--set", "colour=1"], "--set colour: no such setting, or one with its own option"),
+        (["--set", "font_px=30"], "--set font_px: no such setting, or one with its own option"),
+        (["--set", "ink"], "--set 'ink' is not of the form NAME=VALUE"),
+        (["--set", "ink=x"], "page settings of the wrong kind"),
+        (["--set", "reflow=no"], "reflow='no' must be true or false"),
+        (["--set", "line_spacing=9"], "line_spacing=9 is not between 0.5 and 4"),
         (["--layout", "fancy"], "layout 'fancy' is none of fit, published"),
         (["--format", "gif"], "pictures of kind 'gif' are not written"),
         (["--font", "none.ttf"], "font none.ttf cannot be read"),
@@ -87,6 +108,14 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     assert run(["synth", "pages", "book.txt", "--out", "pages", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_is_no_place_for_pages_is_refused(text_file: Path, capsys) -> None:
+    assert run(["synth", "pages", "book.txt", "--out", "."]) == 2
+    assert ". is not empty and holds no pages.json" in capsys.readouterr().err
+    for out in ("book.txt", "book.txt/pages"):
+        assert run(["synth", "pages", "book.txt", "--out", out]) == 1
+        assert "a file is there, where a folder is needed" in capsys.readouterr().err
 
 
 def test_a_file_name_with_spaces_names_a_folder(text_file: Path, capsys) -> None:

@@ -71,6 +71,16 @@ def test_a_sample_counts_where_it_comes_first(tmp_path: Path) -> None:
     assert len(read(tmp_path / "mix")[1]["ids"]) == 8
 
 
+def test_names_of_other_case_are_other_videos(tmp_path: Path) -> None:
+    rows = [{"q": "Why?", "a": "So.", "video_id": name} for name in ("a.mp4", "A.mp4", "a.mp4")]
+    rows.append(rows[0] | {"q": "WHY? "})
+    path = tmp_path / "videos.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    source = Source(name="v", file=CorpusFile(path=path, corpus="video-chatgpt"), count=2)
+    (report,) = make_mix([source], tmp_path / "mix").sources
+    assert (report.unique, report.duplicates) == (2, 2)
+
+
 def test_counts_add_up_where_one_file_is_two_sources(tmp_path: Path) -> None:
     rows = [row(1) | {"b": "other"}, {"c": "", "i": "x", "a": "y", "b": "z"}]
     one = corpus(tmp_path / "one.jsonl", rows)
@@ -114,6 +124,46 @@ def test_the_same_seed_gives_the_same_mix_in_any_order_of_rows(
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_other_ids_and_systems_words_change_nothing(tmp_path: Path) -> None:
+    made = []
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.jsonl"
+        rows = []
+        for number in range(40):
+            said = [("system", "You see."), ("user", "List" if number % 4 else "Tell it")]
+            said.append(("assistant", f"{number}"))
+            messages = [{"role": role, "content": text} for role, text in said]
+            rows.append({"id": f"{name}-{number}", "messages": messages})
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        source = Source(name="a", file=CorpusFile(path=path, corpus="records"), count=8)
+        report = make_mix([source], tmp_path / name)
+        assert report.sources[0].strata == {"list": 6, "tell it": 2}
+        made.append([id.partition("-")[2] for id in read(tmp_path / name)[1]["ids"]])
+    assert made[0] == made[1]
+
+
+def test_captions_have_no_instruction(tmp_path: Path) -> None:
+    path = tmp_path / "captions.json"
+    rows = [{"image_id": n, "caption": f"Picture {n} of a red box"} for n in range(9)]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    source = Source(name="a", file=CorpusFile(path=path, corpus="captions"), count=3)
+    assert make_mix([source], tmp_path / "mix").sources[0].strata == {"": 3}
+
+
+def test_small_strata_are_taken_by_chance_in_proportion(tmp_path: Path) -> None:
+    rows = [row(n, asked=f"Word {n}") for n in range(20)] + [row(n) for n in range(20, 50)]
+    file = corpus(tmp_path / "rows.jsonl", rows)
+    taken: Counter[str] = Counter()
+    for seed in range(12):
+        source = Source(name="a", file=file, count=5)
+        strata = make_mix([source], tmp_path / f"mix{seed}", seed=seed).sources[0].strata
+        assert strata["what is"] == 3 and sum(strata.values()) == 5
+        taken.update(strata)
+    rare = [taken[f"word {n}"] for n in range(20)]
+    assert sum(rare) == 24 and max(rare) <= 5  # each 1.2 on average
+    assert sum(map(bool, rare)) >= 10
+
+
 def test_a_larger_mix_contains_the_smaller(tmp_path: Path) -> None:
     file = corpus(tmp_path / "rows.jsonl", [row(n) for n in range(60)])
     for count in (10, 40):
@@ -136,6 +186,11 @@ def test_ratios_become_whole_numbers() -> None:
     assert counts_by_ratio({"a": 1, "b": 1, "c": 1}, total=10) == {"a": 4, "b": 3, "c": 3}
     with pytest.raises(MixError, match="must all be above 0"):
         counts_by_ratio({"a": 0}, total=3)
+    for ratio in (float("inf"), 1e308):
+        with pytest.raises(MixError, match="add up to no finite number"):
+            counts_by_ratio({"a": ratio, "b": ratio}, total=3)
+    with pytest.raises(MixError, match="must all be above 0"):
+        counts_by_ratio({"a": 1.0, "b": float("nan")}, total=3)
     with pytest.raises(MixError, match="for 2 sources leaves some without a sample"):
         counts_by_ratio({"a": 1, "b": 1}, total=1)
 

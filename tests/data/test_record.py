@@ -68,6 +68,14 @@ def message(content) -> dict:
             message([{"type": "video", "path": "x", "start_s": 3, "end_s": 3}]),
             r"\[3, 3\) is no interval of seconds",
         ),
+        (
+            message([{"type": "video", "path": "x", "start_s": float("nan")}]),
+            r"\[nan, None\) is no interval of seconds",
+        ),
+        (
+            message([{"type": "audio", "path": "x", "end_s": float("inf")}]),
+            r"\[None, inf\) is no interval of seconds",
+        ),
     ],
 )
 def test_faults_are_named_with_their_place(values, text) -> None:

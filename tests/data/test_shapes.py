@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from textreel.data.files import fingerprint
 from textreel.data.record import Message, Part, Record
 from textreel.data.shapes import ShapeError, turns_of, write_shape
 
@@ -128,6 +129,23 @@ def test_frames_are_found_by_a_videos_path_before_its_name(folder: Path) -> None
     assert row["image"] == {"<image_00>": str(folder / "a/cat/0.jpg")}
 
 
+def test_frames_stand_in_the_order_of_their_numbers(folder: Path) -> None:
+    (folder / "cat").mkdir()
+    for number in (10, 9, 1):
+        (folder / "cat" / f"frame_{number}.JPG").touch()
+    (row,) = shown(folder, "llava", VIDEO)
+    assert row["image"] == [str(folder / "cat" / f"frame_{number}.JPG") for number in (1, 9, 10)]
+
+
+def test_pages_of_another_text_are_refused(folder: Path) -> None:
+    made_with = folder / "p1" / "made_with.json"
+    made_with.write_text(json.dumps({"text": fingerprint("long")}))
+    assert len(shown(folder, "llava", PAGES)[0]["image"]) == 2
+    made_with.write_text(json.dumps({"text": fingerprint("other")}))
+    with pytest.raises(ShapeError, match=r"record p1: the pages in .* are of another text"):
+        shown(folder, "llava", PAGES)
+
+
 def test_no_records_are_an_empty_list(folder: Path) -> None:
     assert shown(folder, "llava") == []
 
@@ -145,6 +163,8 @@ def test_what_has_no_form_is_refused_by_name(folder: Path) -> None:
         r"record v1: it shows the video a/cat.mp4; MiniCPM's map holds pictures only",
         shape="minicpm",
     )
+    system = Record(id="sys", messages=(Message(role="system", parts=(text("Be brief."),)), ANSWER))
+    refuse(system, "record sys: it has a message of the system; MiniCPM's map", shape="minicpm")
     refuse(PAGES, r"shape 'x' is none of minicpm", shape="x")
     marked = Message(role="user", parts=(Part(kind="text", value="What is <image> for?"),))
     for shape in ("minicpm", "llava", "sharegpt", "internvl"):

@@ -10,7 +10,6 @@ import torch
 
 from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from tests.serve.runs import video
-from tests.synth.pages.font_files import make_font
 from textreel.data.errors import FingerprintError, TooManyBadError
 from textreel.data.long_text import LongText
 from textreel.data.record import Message, Part, Record
@@ -29,8 +28,6 @@ from textreel.recipes.recipe import RecipeError, read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES, t2vid_idefics3
 from textreel.serve.run_files import read_template
 from textreel.serve.session import load
-from textreel.synth.pages.errors import FontError
-from textreel.synth.pages.fonts import default_font, open_font
 from textreel.synth.pages.jitter import Jitter
 from textreel.synth.pages.settings import PageSettings
 from textreel.train.config import TrainConfig, learning_rate
@@ -176,7 +173,11 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     with pytest.raises(TooManyBadError, match=r"of 8 samples are bad, 0 allowed"):
         open_records(wanted, made, source, tmp_path)
     allowed = replace(wanted, max_bad=None)
-    kept, lengths = open_records(allowed, made, source, tmp_path)
+    told: list[str] = []
+    kept, lengths = open_records(
+        allowed, made, source, tmp_path, show=lambda *step: told.append(step[-1])
+    )
+    assert "1 no font" in told[-1] and "{" not in told[-1]
     bad = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert {line["id"] for line in bad} >= {"gone", "late", "sound", "rune"}
     assert {"no font", "MissingFileError"} <= {line["code"] for line in bad}
@@ -209,35 +210,6 @@ def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, mon
     other = replace(wanted, num_frames=2)
     with pytest.raises(FingerprintError):
         open_records(other, made, source, tmp_path)
-
-
-def test_fonts_of_the_machine_are_named_and_missed(home: Path, tmp_path: Path, monkeypatch) -> None:
-    other = open_font(make_font(tmp_path / "Rune.ttf", "\ue000"))
-    monkeypatch.setattr("textreel.synth.pages.choosing.machine_fonts", lambda folders: (other,))
-    monkeypatch.setattr("textreel.synth.pages.fonts.machine_fonts", lambda folders: (other,))
-    text = asked("rune", Part(kind="pages", value="a \ue000"), "a")
-    write_records(tmp_path / "runes.jsonl", [text])
-    wanted = recipe(home, data=str(tmp_path / "runes.jsonl"))
-    made = open_learner(wanted)
-    found = open_records(wanted, made, open_source(wanted, made), tmp_path)
-    assert json.loads((tmp_path / "fonts.json").read_text()) == {
-        font.sha256: font.name for font in (default_font(), other)
-    }
-    assert open_records(wanted, made, open_source(wanted, made), tmp_path) == found
-
-    def killed(*step: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        open_records(wanted, made, open_source(wanted, made), tmp_path / "killed", show=killed)
-    open_records(wanted, made, open_source(wanted, made), tmp_path / "killed")
-    assert other.sha256 in json.loads((tmp_path / "killed" / "fonts.json").read_text())
-    mono = replace(wanted, page_font="DejaVuSansMono.ttf", data=str(home / "records.jsonl"))
-    open_records(mono, made, open_source(mono, made), tmp_path / "mono")
-    open_records(mono, made, open_source(mono, made), tmp_path / "mono")
-    monkeypatch.setattr("textreel.synth.pages.fonts.machine_fonts", lambda folders: ())
-    with pytest.raises(FontError, match="no font on this machine has sha256"):
-        open_records(wanted, made, open_source(wanted, made), tmp_path)
 
 
 def test_pages_of_a_training_differ_by_jitter_and_are_drawn_again(

@@ -2,6 +2,7 @@
 
 import math
 import wave
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.media import traps
 from tests.models.image_mllm.tiny_image_llms import save_image_llm
 from textreel.data.frame_collate import FrameCollator
 from textreel.data.long_text import LongText
@@ -33,6 +35,7 @@ from textreel.train.frame_records import (
     FrameSource,
     describe_shown,
     draw_batch,
+    frames_of,
 )
 from textreel.train.loop import train
 
@@ -189,6 +192,33 @@ def test_a_video_of_fewer_frames_than_asked_is_measured_exactly(
     assert described[0].count == 3
     lengths = SequenceLengths(made.reader, source.collator)
     assert lengths.of(record, described).tokens == draw_batch([record], source).num_tokens
+
+
+@pytest.mark.parametrize("make", [traps.cut, traps.variable_rate, traps.late_start])
+def test_a_video_of_fewer_frames_than_promised_is_measured_exactly(
+    folder: Path, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    shown = (Part(kind="video", value=make(tmp_path).name), Part(kind="text", value="?"))
+    said = Message(role="assistant", parts=(Part(kind="text", value="0"),))
+    record = Record(id="s", messages=(Message(role="user", parts=shown), said))
+    made = load(folder, Tuning())
+    source = source_of(made, sampling=SamplingSpec(num_frames=10), media=tmp_path)
+    (described,) = describe_shown(source)(record)
+    assert described.count < 10
+    length = SequenceLengths(made.reader, source.collator).of(record, [described])
+    assert length.tokens == draw_batch([record], source).num_tokens
+
+
+def test_a_picture_that_moves_is_one_picture(folder: Path, tmp_path: Path) -> None:
+    shown = (Part(kind="image", value=traps.animated_gif(tmp_path).name),)
+    said = Message(role="assistant", parts=(Part(kind="text", value="0"),))
+    record = Record(id="s", messages=(Message(role="user", parts=shown), said))
+    made = load(folder, Tuning())
+    source = source_of(made, sampling=SamplingSpec(num_frames=3), media=tmp_path)
+    (described,) = describe_shown(source)(record)
+    assert described.count == len(frames_of(record, shown[0], source)) == 1
+    length = SequenceLengths(made.reader, source.collator).of(record, [described])
+    assert length.tokens == draw_batch([record], source).num_tokens
 
 
 def test_videos_and_pages_stand_in_one_batch(folder: Path, tmp_path: Path) -> None:

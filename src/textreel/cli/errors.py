@@ -26,6 +26,10 @@ _MACHINE_FAULTS = {
     errno.EACCES: "choose a place that you may read and write",
     errno.EPERM: "choose a place that you may read and write",
     errno.EROFS: "choose a folder that is not read-only",
+    errno.EISDIR: "a folder is there: name a file",
+    errno.ENOTDIR: "a file is there, where a folder is needed: choose another place",
+    errno.EEXIST: "a file is there, where a folder is needed: choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What the operating system refuses, whoever asks: not a bug. The values are ways out."""
 

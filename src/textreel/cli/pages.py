@@ -1,5 +1,6 @@
 """`textreel synth pages`: long text as page pictures."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
     from textreel.synth.pages.export_records import PagesReport
     from textreel.synth.pages.jitter import Jitter
     from textreel.synth.pages.settings import PageSettings
+
+
+_OTHERS = ("line_spacing", "ink", "paper", "reflow", "engine")
+Others = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="line_spacing=1.2, ink=40, paper=230, reflow=false, engine=basic; again for more.",
+    ),
+]
+Spans = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=A:B", help="font_px, margin_px, line_spacing; contrast=A; seed=N."),
+]
 
 
 def synth_pages(
@@ -49,12 +65,8 @@ def synth_pages(
         bool,
         typer.Option("--draw-codes", help="Draw characters without a font as their codes."),
     ] = False,
-    jitter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=A:B", help="font_px, margin_px, line_spacing; contrast=A; seed=N."
-        ),
-    ] = None,
+    set_: Others = None,
+    jitter: Spans = None,
     format: Annotated[str, typer.Option(metavar="NAME", help="png or webp.")] = "png",
     max_bad: Annotated[
         str, typer.Option(metavar="N", help="How many may be set aside: 20, or 1%.")
@@ -69,11 +81,13 @@ def synth_pages(
 
     values = {"font_px": font_px, "margin_px": margin_px, "words": words, "characters": characters}
     values |= {"visual_tokens": visual_tokens, "tokens_per_page": tokens_per_page}
-    settings = _settings(layout, size, values | {"missing": "code" if draw_codes else "refuse"})
+    values |= {"missing": "code" if draw_codes else "refuse"} | _others(set_)
+    settings = _settings(layout, size, values)
     fonts = tuple(map(open_font, font or ()))
     drawer = PageDrawer.of_fonts(settings, fonts, jitter=_jitter(jitter))
     picture: Any = format  # whatever was typed: the writer checks it
-    quarantine = Quarantine(out.with_name(f"{out.name}.quarantine.jsonl"), max_bad=max_bad)
+    place = out if out.name else out.resolve()  # `.` has no name
+    quarantine = Quarantine(place.with_name(f"{place.name}.quarantine.jsonl"), max_bad=max_bad)
     report = export_records(read_texts(texts), out, drawer, format=picture, quarantine=quarantine)
     emit(report, as_json=as_json, text=describe(report))
 
@@ -107,6 +121,24 @@ def _settings(layout: str, size: str, values: dict[str, Any]) -> "PageSettings":
             values["words"] = base["words"]
         return PageSettings.from_json(base | values)
     return PageSettings.from_json(PageSettings().to_json() | {"layout": layout} | values)
+
+
+def _others(given: list[str] | None) -> dict[str, Any]:
+    """Read settings that have no option of their own."""
+    values = read_pairs(given, option="--set", kind=_json)
+    if unknown := values.keys() - set(_OTHERS):
+        raise OptionError(
+            f"--set {', '.join(sorted(unknown))}: no such setting, or one with its own option",
+            hint=f"what can be set: {', '.join(_OTHERS)}",
+        )
+    return values
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value, or a text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _jitter(given: list[str] | None) -> "Jitter | None":

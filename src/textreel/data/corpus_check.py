@@ -19,7 +19,7 @@ class CorpusReport:
         corpus: how it was read.
         rows: in it.
         records: rows that are samples.
-        rejected: the others, by reason.
+        rejected: the others, by reason; and missing files of records, where they are looked for.
         media: pictures and videos that the records show.
         missing: of them, those that are not below the folder that was named; None: not looked for.
         messages: of all records.

@@ -79,11 +79,16 @@ class LongText:
 
 
 def content_key(record: Record) -> str:
-    """Return what equal samples share: a hash over roles and values, case and spacing aside."""
+    """Return what equal samples share: a hash over roles and values.
+
+    Texts are equal case and spacing aside; paths and ids are not.
+    """
     digest = hashlib.sha256()
     for message in record.messages:
         for part in message.parts:
-            value = re.sub(r"\s+", " ", part.value).strip().casefold()
+            value = part.value
+            if part.kind in ("text", "pages"):
+                value = re.sub(r"\s+", " ", value).strip().casefold()
             times = f"{part.start_s} {part.end_s}"
             digest.update(f"{message.role}\0{part.kind}\0{times}\0{value}\0".encode())
     return digest.hexdigest()

@@ -4,15 +4,17 @@
     DIR/mix.json          seed, sources with their hashes and counts, and every id in order
     DIR/quarantine.jsonl  rows that were no samples
 
-What is taken depends on contents alone: within a stratum, samples are ranked by the hash of seed
-and id, so the same files in another order give the same mix, and a larger mix contains the smaller
-one of equal strata. A sample that occurs twice, in one source or in two, counts where it comes
-first. An id that an earlier, different sample has is replaced by a hash of the content: pages are
-found by id. Memory holds an id and a stratum per sample; texts stay on disk.
+What is taken, and in which order, depends on contents alone: samples are ranked by the hash of seed
+and content, so a source whose rows stand in another order, or have other ids, gives the same mix,
+and what is taken of a stratum holds what fewer of it would be. A sample that occurs twice, in one
+source or in two, counts where it comes first, in the order of sources and rows. An id that a
+different sample taken before has is replaced by a hash of the content: pages are found by id.
+Memory holds an id and a stratum per sample; texts stay on disk.
 """
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -128,10 +130,13 @@ def counts_by_ratio(ratios: Mapping[str, float], *, total: int) -> dict[str, int
     {'video': 67, 'pages': 33}
 
     Raises:
-        MixError: a ratio that is not above 0, or a total below the number of sources.
+        MixError: a ratio that is not above 0 or is infinite, or a total below the number of
+            sources.
     """
-    if not ratios or min(ratios.values()) <= 0:
+    if not ratios or not all(ratio > 0 for ratio in ratios.values()):
         raise MixError(f"ratios {dict(ratios)} must all be above 0")
+    if not math.isfinite(sum(ratios.values())):
+        raise MixError(f"ratios {dict(ratios)} add up to no finite number")
     if total < len(ratios):
         raise MixError(f"a total of {total} for {len(ratios)} sources leaves some without a sample")
     scale = total / sum(ratios.values())
@@ -159,7 +164,8 @@ def make_mix(
         out: folder to make.
         seed: of the draw and of the order.
         stratify: take of each `length` (powers of two of the characters) or beginning of an
-            `instruction` (its first two words) as many as its share of the source is, or `none`.
+            `instruction` (the first two words of what the user says) as many as its share of the
+            source is, or `none`.
         max_bad: how many rows may be set aside: a number, a share such as "1%", None: any.
         show: told a source's name, how many sources are read, and how many there are.
 
@@ -209,7 +215,10 @@ def _refuse_impossible(sources: Sequence[Source], stratify: str) -> None:
         raise MixError(f"{len(names)} sources, {len(set(names))} different names: {names}")
     for source in sources:
         if source.count < 1:
-            raise MixError(f"{source.count} samples of {source.name}: at least 1 must be taken")
+            raise MixError(
+                f"{source.count} samples of {source.name}: at least 1 must be taken",
+                hint="leave the source out, or take more in all",
+            )
 
 
 def _choose(
@@ -249,16 +258,20 @@ def _choose(
 
 
 def draw(candidates: Sequence[_Candidate], *, count: int, seed: int) -> list[_Candidate]:
-    """Return `count` candidates, of each stratum in proportion, ranked by hash within."""
+    """Return `count` candidates, of each stratum in proportion, ranked by hash within.
+
+    A share that is no whole number is rounded down or up by chance, up as often as its fraction
+    says (systematic sampling), so small strata lose nothing on average, not even those of one.
+    """
     strata: dict[str, list[_Candidate]] = {}
     for candidate in candidates:
         strata.setdefault(candidate.stratum, []).append(candidate)
-    sizes = {name: len(strata[name]) for name in sorted(strata)}
-    scale = count / len(candidates)
-    wanted = {name: int(size * scale) for name, size in sizes.items()}
-    by_rest = sorted(sizes, key=lambda name: (wanted[name] - sizes[name] * scale, name))
-    for name in by_rest[: count - sum(wanted.values())]:
-        wanted[name] += 1
+    number = len(candidates)
+    reached = int.from_bytes(_rank(seed, "start", "")) % number
+    wanted = {}
+    for name in sorted(strata, key=lambda name: _rank(seed, "stratum", name)):
+        before, reached = reached, reached + count * len(strata[name])
+        wanted[name] = reached // number - before // number
     return [
         candidate
         for name, members in sorted(strata.items())
@@ -274,7 +287,8 @@ def stratum_of(record: Record, stratify: Strata) -> str:
     if stratify == "length":
         characters = sum(len(part.value) for part in parts if part.kind in ("pages", "text"))
         return f"below {1 << characters.bit_length()} characters"
-    asked = next((part.value for part in parts if part.kind == "text"), "")
+    said = [part for message in record.messages if message.role == "user" for part in message.parts]
+    asked = next((part.value for part in said if part.kind == "text"), "")
     return " ".join(asked.split()[:2]).casefold().rstrip(".,:;")
 
 

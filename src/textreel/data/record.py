@@ -8,6 +8,7 @@
 A message whose content is a plain string is a message of one text part.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -62,7 +63,8 @@ class Part:
         if timed and self.kind not in ("video", "audio"):
             raise RecordError(f"a part of kind {self.kind!r} has no seconds")
         start_s = self.start_s or 0.0
-        if start_s < 0 or (self.end_s is not None and self.end_s <= start_s):
+        end_s = start_s + 1 if self.end_s is None else self.end_s
+        if not 0 <= start_s < end_s < math.inf:
             raise RecordError(f"[{self.start_s}, {self.end_s}) is no interval of seconds")
 
     def to_json(self) -> dict[str, Any]:

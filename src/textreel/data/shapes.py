@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from textreel.data.errors import HintedError
-from textreel.data.files import Json, atomic_file
+from textreel.data.files import Json, atomic_file, fingerprint
 from textreel.data.record import Part, Record
 
 Shape = Literal["minicpm", "messages", "llava", "sharegpt", "qwen-vl", "internvl"]
+MADE_WITH_FILE = "made_with.json"
+"""Beside the pages of a text: what they were made with, and of which text."""
 _PICTURES = {".png", ".webp", ".jpg", ".jpeg"}
 _MARKS = re.compile("<(?:image|video)>")
 _NUMBERED_MARKS = re.compile(r"<image(?:_\d+)?>")
@@ -140,6 +142,7 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
                 f"{', '.join(map(str, folders)) or 'any folder: none was named'}",
                 hint="write them with `textreel synth pages`, and name their folder",
             )
+        _refuse_other_text(record, part, Path(found[0]).parent)
         yield from (Medium(kind="image", path=path) for path in found)
     elif part.kind == "video":
         if part.start_s is not None or part.end_s is not None:
@@ -160,11 +163,30 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
         )
 
 
+def _refuse_other_text(record: Record, part: Part, folder: Path) -> None:
+    """Refuse pages that say of themselves that they show another text."""
+    path = folder / MADE_WITH_FILE
+    if not path.is_file():
+        return
+    if json.loads(path.read_bytes()).get("text") != fingerprint(part.value):
+        raise ShapeError(
+            f"record {record.id}: the pages in {folder} are of another text",
+            hint="draw them again with `textreel synth pages`",
+        )
+
+
 def _find(folders: Sequence[Path], name: Path) -> list[str]:
     for folder in folders:
         if name.name and not name.is_absolute() and (place := folder / name).is_dir():
-            return [str(p) for p in sorted(place.iterdir()) if p.suffix.lower() in _PICTURES]
+            found = (p for p in place.iterdir() if p.suffix.lower() in _PICTURES)
+            return [str(p) for p in sorted(found, key=_counted)]
     return []
+
+
+def _counted(path: Path) -> tuple[list[str | int], str]:
+    """Order names as people count: frame_2 comes before frame_10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], path.name
 
 
 def _media(turns: Sequence[Turn], kind: str) -> list[str]:
@@ -198,6 +220,11 @@ def _minicpm(record: Record, turns: Sequence[Turn]) -> Json:
         raise ShapeError(
             f"it shows the video {videos[0]}; MiniCPM's map holds pictures only",
             hint="name a folder with a folder of frames for it",
+        )
+    if any(turn.role == "system" for turn in turns):
+        raise ShapeError(
+            "it has a message of the system; MiniCPM's map begins with the user",
+            hint="take the message out, or choose another shape",
         )
     names: dict[str, str] = {}
 

@@ -2,17 +2,16 @@
 
 How long a record is is known before anything is drawn, to the token; what was measured is kept in
 `lengths.jsonl` beside the run, so that a killed training goes on at once, and the fonts that pages
-take in `fonts.json`: on a machine that lacks one of them, a run does not go on with other pages.
-Records that are too long or cannot be read are set aside in `quarantine.jsonl`, each with its
-reason.
+take in `fonts.json`: what is installed later changes no page, and on a machine that lacks one of
+them, a run does not go on with other pages. Records that are too long or cannot be read are set
+aside in `quarantine.jsonl`, each with its reason.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from textreel.data.files import fingerprint, write_atomic
+from textreel.data.files import Json, fingerprint
 from textreel.data.frame_collate import FrameCollator
 from textreel.data.journal import Journal
 from textreel.data.prompt import PromptError
@@ -24,18 +23,23 @@ from textreel.data.templates import FRAME_TEMPLATES
 from textreel.media.errors import MediaError
 from textreel.media.sampling import SamplingError, SamplingSpec
 from textreel.models.image_mllm.loading import ImageLLM
+from textreel.recipes.frame_fonts import (
+    WatchedDrawer,
+    are_settled,
+    begin_fonts,
+    offered_fonts,
+    settle_fonts,
+)
 from textreel.recipes.frame_recipe import FrameRecipe
 from textreel.recipes.frame_world import world_records
 from textreel.recipes.recipe import RecipeError
 from textreel.synth.pages.drawer import PageDrawer
 from textreel.synth.pages.errors import LayoutError, TextError
-from textreel.synth.pages.fonts import font_by_hash, shipped_font
-from textreel.synth.pages.typeset import Typeset
+from textreel.synth.pages.fonts import shipped_font
 from textreel.train.frame_records import FrameSource, describe_shown
 
 Show = Callable[[str, int, int, str], None]
 LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
-FONTS_FILE = "fonts.json"
 UNLIMITED = 1 << 30
 BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 """What can be wrong with one record; anything else ends the job."""
@@ -81,6 +85,8 @@ def open_records(
 ) -> tuple[Sequence[Record], list[int]]:
     """Return the records and their lengths; those that cannot be trained on are set aside.
 
+    Then the run keeps its fonts: `frame_fonts.kept_fonts` draws its pages.
+
     Args:
         recipe: whose data.
         made: the model that shall read them.
@@ -92,7 +98,7 @@ def open_records(
         RecipeError: no records are left, or there were none.
         TooManyBadError: more must be left out than the recipe allows.
         FingerprintError: the folder holds lengths for another model or other pages.
-        FontError: the run took a font that is not on this machine.
+        FontError: the run took a font that is not on this machine any more.
     """
     if recipe.world is not None:
         drawn = world_records(recipe, source.drawer)
@@ -108,58 +114,25 @@ def open_records(
     quarantine.start_again({record.id for record in records})
     kept: list[Record] = []
     tokens: list[int] = []
-    drawer = _watched(source.drawer, out)
+    drawer = WatchedDrawer.like(begin_fonts(source.drawer, out))
+    settled = are_settled(out)
     source = replace(source, drawer=drawer)
     with Journal.open(out / LENGTHS_FILE, kind="lengths", fingerprint=_job(recipe)) as journal:
-        measure = _Measure(made, source, journal, quarantine)
+        measure = _Measure(made, source, drawer, journal, quarantine, settled=settled)
         for number, record in enumerate(records, start=1):
             if (length := measure(record)) is not None:
                 kept.append(record)
                 tokens.append(length)
             show("measure", number, len(records), "")
     quarantine.check(len(records))
-    counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
+    reasons = ", ".join(f"{count} {code}" for code, count in quarantine.summary().items())
+    counts = f"; left out: {reasons}" if reasons else ""
     show("measure", len(records), len(records), f"{len(kept)} records{counts}")
     if not kept:
         raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
+    if not settled:
+        settle_fonts(out, measure.taken)
     return kept, tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class _WatchedDrawer(PageDrawer):
-    """Keeps the hashes of all fonts that it takes, and their names, in a file of the run.
-
-    They are written before a length that follows from them is: what was measured is not typeset
-    again, so a killed run would lose them.
-    """
-
-    path: Path = Path(FONTS_FILE)
-    taken: dict[str, str] = field(default_factory=dict)
-
-    def typeset(self, text: str, *, id: str) -> Typeset:
-        document = super().typeset(text, id=id)
-        found = {font.sha256: font.name for font in document.fonts}
-        if found.keys() - self.taken.keys():
-            self.taken.update(found)
-            text = json.dumps(self.taken, indent=1, sort_keys=True) + "\n"
-            write_atomic(self.path, text)
-        return document
-
-
-def _watched(drawer: PageDrawer, out: Path) -> _WatchedDrawer:
-    """Return a drawer like another one that knows the fonts of the run in `out`."""
-    made = _WatchedDrawer.of_fonts(
-        drawer.settings,
-        drawer.fonts,
-        jitter=drawer.jitter,
-        search=drawer.search,
-        path=out / FONTS_FILE,
-    )
-    if made.path.is_file():
-        made.taken.update(json.loads(made.path.read_text(encoding="utf-8")))
-    for sha256 in made.taken.keys() - {font.sha256 for font in drawer.fonts}:
-        font_by_hash(sha256)
-    return made
 
 
 def _job(recipe: FrameRecipe) -> str:
@@ -177,36 +150,68 @@ class _Measure:
     Args:
         made: the model.
         source: says what a record shows; its collator, how long one may be.
+        drawer: of the source.
         journal: what was measured before.
         quarantine: takes records that are too long, or have no length.
+        settled: whether the run knows its fonts; if not, other fonts of the machine than those at
+            hand then make a length that took some void.
+
+    Attributes:
+        taken: sha256 of the machine's fonts that the pages of measured records take.
     """
 
     def __init__(
-        self, made: ImageLLM, source: FrameSource, journal: Journal, quarantine: Quarantine
+        self,
+        made: ImageLLM,
+        source: FrameSource,
+        drawer: WatchedDrawer,
+        journal: Journal,
+        quarantine: Quarantine,
+        *,
+        settled: bool,
     ) -> None:
         unlimited = FrameCollator(made.tokenizer, made.model.family)
         self._lengths = SequenceLengths(made.reader, unlimited)
         self._describe = describe_shown(source)
         self._most = source.collator.max_tokens
         self._journal, self._quarantine = journal, quarantine
+        self._drawer, self._settled = drawer, settled
+        self.taken: set[str] = set()
 
     def __call__(self, record: Record) -> int | None:
         """Return the length of a record that can be trained on."""
         key = f"{record.id} {fingerprint(record.to_json())}"
-        if key not in self._journal:
+        known: Json = self._journal[key] if key in self._journal else None
+        if not self._holds(known):
+            self._drawer.taken.clear()
             try:
                 length = self._lengths.of(record, self._describe(record))
             except BAD_RECORDS as error:
                 code = getattr(error, "code", type(error).__name__)
                 self._set_aside(record, code, str(error))
                 return None
-            self._journal.record(key, length.tokens)
-        tokens = self._journal[key]
-        assert isinstance(tokens, int)
+            known = self._noted(length.tokens)
+            self._journal.record(key, known, attempt=self._journal.attempt(key) + 1)
+        tokens = known if isinstance(known, int) else known["tokens"]
+        if not isinstance(known, int):
+            self.taken.update(known["found"])
         if tokens > self._most:
             self._set_aside(record, "too long", f"{tokens:,} tokens, {self._most:,} allowed")
             return None
-        return tokens
+        return int(tokens)
+
+    def _noted(self, tokens: int) -> Json:
+        """Return what is kept of a length, with the found fonts that it follows from."""
+        if not self._drawer.taken:
+            return tokens
+        found = sorted({font.sha256 for font in self._drawer.taken})
+        return {"tokens": tokens, "found": found, "of": offered_fonts()}
+
+    def _holds(self, known: Json) -> bool:
+        """Return whether what was measured before is what would be measured now."""
+        if known is None or isinstance(known, int) or self._settled:
+            return known is not None
+        return bool(known["of"] == offered_fonts())
 
     def _set_aside(self, record: Record, code: str, message: str) -> None:
         self._quarantine.add(record.id, source=record.source, code=code, message=message)

@@ -7,6 +7,7 @@ The run's folder is an image-LLM of Hugging Face like the one it began with, LoR
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from textreel.models.image_mllm.tuning import merge_lora, tune
 from textreel.models.tokenizer import load_tokenizer
 from textreel.recipes.eyes_lessons import teach_eyes
 from textreel.recipes.frame_data import open_records, open_source
+from textreel.recipes.frame_fonts import kept_fonts
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
 from textreel.recipes.page_reading import read_pages_check
 from textreel.recipes.recipe import read_as, with_settings
@@ -74,6 +76,7 @@ def run_frame_recipe(
     made = open_learner(recipe)
     source = open_source(recipe, made)
     records, lengths = open_records(recipe, made, source, out, show=show)
+    source = replace(source, drawer=kept_fonts(source.drawer, out))
     data = FrameRecords(
         records, lengths, source, batch_size=recipe.train.batch_size, seed=recipe.seed
     )

@@ -20,6 +20,7 @@ from textreel.data.prompt import PromptError
 from textreel.data.record import Part, Record
 from textreel.data.sequence_length import Shown, frame_messages
 from textreel.media.decode import read_clip
+from textreel.media.distinct import surely_distinct
 from textreel.media.probe import probe
 from textreel.media.sampling import SamplingSpec
 from textreel.models.batch import IGNORE
@@ -30,8 +31,8 @@ from textreel.train.buckets import BucketedBatches
 from textreel.train.errors import TrainConfigError
 
 Loss = Literal["answers", "all text"]
-SPARSE = 2
-"""Where fewer frames of a video than these lie between two sampled times, two may be the same."""
+FIRST = SamplingSpec(num_frames=1, policy="video_llama_floor")
+"""What is shown of a picture: it may be one that moves, and is no video all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,12 +131,14 @@ def draw_batch(records: Sequence[Record], source: FrameSource) -> FrameBatch:
 
 
 def frames_of(record: Record, part: Part, source: FrameSource) -> NDArray[np.uint8]:
-    """Return what one part of a record shows, uint8 (T, 3, H, W)."""
+    """Return what a part of a record shows, uint8 (T, 3, H, W); T of a picture is 1."""
     if part.kind == "pages":
         return source.drawer.typeset(part.value, id=record.id).frames()
     if source.draw is not None:
         return source.draw(part)
-    spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
+    spec = FIRST
+    if part.kind == "video":
+        spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
     return read_clip(source.media / part.value, spec, sound="skip").frames
 
 
@@ -149,8 +152,9 @@ def describe_shown(source: FrameSource) -> Callable[[Record], list[Shown]]:
     """Return what `data.sequence_length.within_budget` asks for, for records of any kind.
 
     Pages are typeset and counted, not drawn. Of a video a frame is decoded, for its size, and it is
-    counted with all the frames that the sampling asks for; one that may have fewer is decoded. Only
-    where a file's header promises more frames than it has, the record is shorter than measured.
+    counted with all the frames that the sampling asks for, if its packets say that these are there:
+    a file that is cut off, or shows some of its frames for long, is decoded instead. Only where
+    packets inside a file are damaged, the record may be shorter than measured.
 
     Raises (the returned function):
         PromptError: a file without a picture.
@@ -177,9 +181,11 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     found = probe(source.media / part.value)
     if found.height is None or found.width is None:
         raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
+    if part.kind == "image":
+        return Shown(count=1, height_px=found.height, width_px=found.width)
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
-    times = [0.0] if part.kind == "image" else spec.times(found.duration_s)
+    times = spec.times(found.duration_s)
     count = len(times)
-    if found.fps is not None and (times[-1] - times[0]) * found.fps < SPARSE * (count - 1):
+    if count > 1 and not surely_distinct(source.media / part.value, times):
         count = len(frames_of(record, part, source))
     return Shown(count=count, height_px=found.height, width_px=found.width)

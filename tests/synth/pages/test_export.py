@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.synth.pages.font_files import make_font
 from textreel.synth.pages.export import ExportError, encode_page, export_folder, export_tar
 from textreel.synth.pages.fonts import default_font
 from textreel.synth.pages.settings import PageSettings
@@ -56,6 +57,26 @@ def test_an_export_goes_on_and_never_mixes(documents, tmp_path: Path) -> None:
         export_folder(documents, tmp_path / "other")
 
 
+def test_an_export_after_a_font_was_installed_is_like_one_at_once(
+    tmp_path: Path, monkeypatch
+) -> None:
+    for name, characters in (("few", "中"), ("rest", "文"), ("all", "中文")):
+        make_font(tmp_path / name / f"{name}.ttf", characters)
+    folders = [tmp_path / "few", tmp_path / "rest"]
+    monkeypatch.setattr("textreel.synth.pages.fonts.font_folders", lambda: folders)
+    texts = {"one": "中文", "two": "words"}
+    before = [(id, typeset(text, SMALL)) for id, text in texts.items()]
+    export_folder(before, tmp_path / "out")
+    folders = [*folders, tmp_path / "all"]
+    after = [(id, typeset(text, SMALL)) for id, text in texts.items()]
+    assert export_folder(after, tmp_path / "out").kept == 1
+    export_folder(after, tmp_path / "new")
+    for path in (tmp_path / "new").rglob("*.*"):
+        assert (tmp_path / "out" / path.relative_to(tmp_path / "new")).read_bytes() == (
+            path.read_bytes()
+        )
+
+
 def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:
     report = export_tar(documents, tmp_path / "a.tar")
     export_tar(documents, tmp_path / "b.tar")
@@ -69,10 +90,17 @@ def test_a_tar_is_the_same_bytes_each_time(documents, tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture, documents[0][1].draw(0))
 
 
-@pytest.mark.parametrize("id", ["..", "a/b", "", "c:d"])
+@pytest.mark.parametrize("id", ["..", "a/b", "", "c:d", "a" * 201, "漢" * 80])
 def test_an_id_that_is_no_name_is_refused(documents, tmp_path: Path, id: str) -> None:
     with pytest.raises(ExportError, match="is no name for a folder"):
         export_folder([(id, documents[0][1])], tmp_path / "out")
+
+
+@pytest.mark.parametrize("id", ["pages.json", "Pages.json"])
+def test_an_id_that_the_export_needs_itself_is_refused(documents, tmp_path: Path, id: str) -> None:
+    with pytest.raises(ExportError, match=r"ages.json' is the name of a file of the export itself"):
+        export_folder([(id, documents[0][1])], tmp_path / "out")
+    assert export_tar([(id, documents[0][1])], tmp_path / "out.tar").texts == 1
 
 
 def test_two_texts_of_one_id_and_unknown_kinds_are_refused(documents, tmp_path: Path) -> None:

@@ -293,6 +293,21 @@ def test_a_record_makes_the_same_pages_again() -> None:
         Typeset.from_json("short", document.to_json())
 
 
+def test_a_record_tells_found_fonts_from_named_ones(tmp_path: Path, monkeypatch) -> None:
+    found = open_font(make_font(tmp_path / "Asian.ttf", "中文\u3000"))
+    monkeypatch.setattr("textreel.synth.pages.fonts.font_folders", lambda: [tmp_path])
+    text = "中文\u3000中文 " * 9  # a wide space is drawn wide by named fonts only
+    document = typeset(text, PageSettings())
+    assert document.to_json()["fonts"] == [
+        {"name": "DejaVuSans.ttf", "sha256": default_font().sha256},
+        {"name": "Asian.ttf", "sha256": found.sha256, "found": True},
+    ]
+    assert Typeset.from_json(text, document.to_json()) == document
+    named = typeset(text, PageSettings(), fonts=(default_font(), found))
+    assert named.pages != document.pages
+    assert Typeset.from_json(text, named.to_json()) == named
+
+
 def test_a_clip_is_a_page_a_second_in_three_equal_channels() -> None:
     clip = typeset(PROSE * 9, PageSettings(ink=40, paper=200), search=False).clip(source="a book")
     assert clip.frames.shape[1:] == (3, 448, 448)

@@ -14,7 +14,7 @@ def choose_fonts(
     characters: Iterable[str],
     named: Sequence[FontFile],
     *,
-    search: bool = True,
+    search: bool | Sequence[FontFile] = True,
     folders: Sequence[Path] | None = None,
 ) -> tuple[tuple[FontFile, ...], frozenset[int]]:
     """Return the named fonts that are needed, and as many more of the machine as are needed.
@@ -25,7 +25,7 @@ def choose_fonts(
     Args:
         characters: what is to be drawn, line ends and other undrawn characters left out.
         named: in order of preference, at least one.
-        search: whether to look on the machine.
+        search: whether to look on the machine; or all fonts of it that may be taken, in order.
         folders: where to look there; None: its usual folders.
 
     Returns:
@@ -39,7 +39,8 @@ def choose_fonts(
             chosen.append(font)
             missing -= font.characters
     if missing and search:
-        chosen += _more(missing, machine_fonts(folders), but=chosen)
+        offered = machine_fonts(folders) if search is True else search
+        chosen += _more(missing, offered, but=chosen)
     return tuple(chosen), frozenset(missing)
 
 

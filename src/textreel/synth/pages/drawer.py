@@ -27,7 +27,8 @@ class PageDrawer:
         settings: of all pages.
         font_hashes: sha256 of the fonts, in order of preference; none: the default font.
         jitter: what differs from text to text.
-        search: whether fonts of the machine may draw what these lack.
+        search: whether fonts of the machine may draw what these lack; or the sha256 of all fonts of
+            it that may, in order of preference: then no other is taken, whatever is installed.
 
     Raises:
         LayoutError: jitter that these settings cannot have.
@@ -36,7 +37,7 @@ class PageDrawer:
     settings: PageSettings = field(default_factory=PageSettings)
     font_hashes: tuple[str, ...] = ()
     jitter: Jitter | None = None
-    search: bool = True
+    search: bool | tuple[str, ...] = True
 
     def __post_init__(self) -> None:
         if self.jitter is not None:
@@ -49,7 +50,7 @@ class PageDrawer:
         fonts: Sequence[FontFile],
         *,
         jitter: Jitter | None = None,
-        search: bool = True,
+        search: bool | tuple[str, ...] = True,
         **more: Any,  # noqa: ANN401 - the fields of a subclass
     ) -> Self:
         """Return a drawer with these font files at hand; elsewhere they are found by hash."""
@@ -68,6 +69,12 @@ class PageDrawer:
         """The font files, found by their hashes."""
         return tuple(map(font_by_hash, self.font_hashes)) or (default_font(),)
 
+    @cached_property
+    def _offered(self) -> bool | tuple[FontFile, ...]:
+        """What `typeset` searches: the machine's fonts, none, or those of these hashes."""
+        search = self.search
+        return search if isinstance(search, bool) else tuple(map(font_by_hash, search))
+
     @property
     def fingerprint(self) -> str:
         """Name of everything that decides what pages look like."""
@@ -79,13 +86,13 @@ class PageDrawer:
             "settings": self.settings.to_json(),
             "fonts": list(self.font_hashes),
             "jitter": None if self.jitter is None else self.jitter.to_json(),
-            "search": self.search,
+            "search": self.search if isinstance(self.search, bool) else list(self.search),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read what `to_json` returned."""
-        jitter = values["jitter"]
+        jitter, search = values["jitter"], values["search"]
         spans: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in (jitter or {}).items()
@@ -94,7 +101,7 @@ class PageDrawer:
             settings=PageSettings.from_json(values["settings"]),
             font_hashes=tuple(values["fonts"]),
             jitter=None if jitter is None else Jitter(**spans),
-            search=values["search"],
+            search=tuple(search) if isinstance(search, list) else search,
         )
 
     def typeset(self, text: str, *, id: str) -> Typeset:
@@ -108,7 +115,7 @@ class PageDrawer:
         if self.jitter is not None:
             settings = jitter_settings(settings, self.jitter, id=id)
             fonts = jitter_fonts(fonts, self.jitter, id=id)
-        return typeset(text, settings, fonts=fonts, search=self.search)
+        return typeset(text, settings, fonts=fonts, search=self._offered)
 
     def clip(self, record: Record) -> Clip:
         """Return the pages of a record as a video of one page a second.

@@ -6,8 +6,9 @@
     DIR.tar                         the same names but the first; the same bytes for the same input
 
 A folder that is there was finished, so a killed export goes on; one of another text or other fonts
-is replaced whole, and never mixed with new pages. PNG and WebP hold grey levels exactly (WebP is
-written without loss).
+is replaced whole, and never mixed with new pages. In the end the pages of these texts are what one
+export at once would make, with the fonts that the machine has now. PNG and WebP hold grey levels
+exactly (WebP is written without loss).
 """
 
 import io
@@ -35,14 +36,17 @@ from textreel.data.files import (
     write_atomic,
 )
 from textreel.data.locks import run_lock
+from textreel.data.shapes import MADE_WITH_FILE
 from textreel.synth.pages.typeset import Typeset
 
 PictureFormat = Literal["png", "webp"]
-SETTINGS_FILE, RECORD_FILE = "pages.json", "made_with.json"
+SETTINGS_FILE = "pages.json"
 PNG_LEVEL = 1
 """Of zlib: pages are a third larger than at level 6, and written in two thirds of the time."""
 _KIND = "pages"
-_NAME = re.compile(r"[\w.@+-]{1,200}")
+_NAME = re.compile(r"[\w.@+-]+")
+MAX_NAME_BYTES = 200
+"""A folder's name may have 255, and a draft's is longer."""
 
 
 class ExportError(HintedError, ValueError):
@@ -105,7 +109,8 @@ def export_folder(
         made_with: JSON value that names the settings of all texts, for `pages.json`.
 
     Raises:
-        ExportError: an id that is no folder name or stands twice, or a folder of other settings.
+        ExportError: an id that is no folder name, is taken or stands twice, or a folder of other
+            settings.
         LockedError: another export is writing there.
     """
     out = Path(out)
@@ -115,13 +120,18 @@ def export_folder(
         seen: set[str] = set()
         for id, document in documents:
             _check_name(id, seen)
+            if id.casefold() == SETTINGS_FILE:
+                raise ExportError(
+                    f"the id {id!r} is the name of a file of the export itself",
+                    hint="give that text another id (a text file another name), or write a .tar",
+                )
             texts, pages = texts + 1, pages + len(document.pages)
             if _is_made(out / id, document):
                 kept += 1
                 continue
             shutil.rmtree(out / id, ignore_errors=True)
             with atomic_directory(out / id) as draft:
-                (draft / RECORD_FILE).write_bytes(_made_with(document))
+                (draft / MADE_WITH_FILE).write_bytes(_made_with(document))
                 for name, picture in _pictures(document, format):
                     (draft / name).write_bytes(picture)
                     num_bytes += len(picture)
@@ -145,7 +155,7 @@ def export_tar(
         for id, document in documents:
             _check_name(id, seen)
             texts, pages = texts + 1, pages + len(document.pages)
-            _put(tar, f"{id}/{RECORD_FILE}", _made_with(document))
+            _put(tar, f"{id}/{MADE_WITH_FILE}", _made_with(document))
             for name, picture in _pictures(document, format):
                 _put(tar, f"{id}/{name}", picture)
                 num_bytes += len(picture)
@@ -154,7 +164,7 @@ def export_tar(
 
 def drop_text(out: Path, id: str) -> None:
     """Remove the folder of a text that has no pages any more, if an export made one."""
-    if _is_name(id) and (out / id / RECORD_FILE).is_file():
+    if _is_name(id) and (out / id / MADE_WITH_FILE).is_file():
         shutil.rmtree(out / id)
 
 
@@ -170,7 +180,7 @@ def _made_with(document: Typeset) -> bytes:
 
 
 def _is_made(folder: Path, document: Typeset) -> bool:
-    path = folder / RECORD_FILE
+    path = folder / MADE_WITH_FILE
     return path.is_file() and path.read_bytes() == _made_with(document)
 
 
@@ -180,13 +190,15 @@ def _pictures(document: Typeset, format: PictureFormat) -> Iterable[tuple[str, b
 
 
 def _is_name(id: str) -> bool:
-    return _NAME.fullmatch(id) is not None and set(id) != {"."}
+    short = len(id.encode(errors="replace")) <= MAX_NAME_BYTES
+    return short and _NAME.fullmatch(id) is not None and set(id) != {"."}
 
 
 def _check_name(id: str, seen: set[str]) -> None:
     if not _is_name(id):
         raise ExportError(
-            f"the id {id!r} is no name for a folder", hint="letters, digits and ._@+- can be used"
+            f"the id {id!r} is no name for a folder",
+            hint=f"letters, digits and ._@+- can be used, {MAX_NAME_BYTES} bytes of them",
         )
     if id in seen:
         raise ExportError(f"two texts have the id {id!r}", hint="give each an id of its own")

@@ -106,13 +106,11 @@ def shipped_font(name: str) -> FontFile:
     Raises:
         FontError: Matplotlib is not installed, or has no such file.
     """
-    spec = find_spec("matplotlib")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    for place in places:
-        path = Path(place) / "mpl-data" / "fonts" / "ttf" / name
-        if path.is_file():
+    paths = _shipped()
+    for path in paths:
+        if path.name == name:
             return open_font(path)
-    if not places:
+    if not paths:
         raise FontError(
             f"there is no {name}: it comes with matplotlib, which is not installed here",
             hint="pip install matplotlib, or name a font file",
@@ -121,6 +119,14 @@ def shipped_font(name: str) -> FontFile:
         f"matplotlib ships no font file {name!r}",
         hint=f"{DEFAULT_NAME} and DejaVuSansMono.ttf are there",
     )
+
+
+def _shipped() -> list[Path]:
+    """Return the font files that Matplotlib installs; none without it."""
+    spec = find_spec("matplotlib")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    folders = [Path(place) / "mpl-data" / "fonts" / "ttf" for place in places]
+    return sorted(path for folder in folders for path in folder.glob("*.ttf"))
 
 
 def font_folders() -> list[Path]:
@@ -185,6 +191,9 @@ def font_by_hash(sha256: str, *, folders: Iterable[Path] | None = None) -> FontF
     """
     if sha256 == default_font().sha256:
         return default_font()
+    for path in _shipped():
+        if content_hash(path) == sha256:
+            return open_font(path)
     for font in machine_fonts(folders):
         if font.sha256 == sha256:
             return font

@@ -13,6 +13,10 @@ Engine = Literal["basic", "raqm"]
 Missing = Literal["refuse", "code"]
 SMALLEST_FONT_PX = 8
 """Below this, DejaVu Sans has letters of three pixels' height."""
+_WHOLE = (
+    *("width_px", "height_px", "font_px", "margin_px", "ink", "paper"),
+    *("words", "characters", "visual_tokens", "tokens_per_page"),
+)
 PUBLISHED_TOKENS = 115
 """Word tokens on a page (xjtupanda/T2Vid, `t2vid.py`; arXiv 2411.19951, section 4)."""
 
@@ -107,7 +111,7 @@ def with_font_px(settings: PageSettings, font_px: int) -> PageSettings:
 
 def _problems(page: PageSettings) -> list[str]:
     """Return what is wrong, first things first."""
-    wrong = []
+    wrong = _odd_kinds(page)
     if page.layout not in get_args(LayoutName):
         wrong.append(f"layout {page.layout!r} is none of {', '.join(get_args(LayoutName))}")
     if page.engine not in get_args(Engine):
@@ -132,6 +136,19 @@ def _problems(page: PageSettings) -> list[str]:
     return wrong + (
         _published_problems(page) if page.layout == "published" else _fit_problems(page)
     )
+
+
+def _odd_kinds(page: PageSettings) -> list[str]:
+    """Return which numbers are not whole, and which yes or no is neither."""
+    parts = asdict(page)
+    odd = [
+        f"{name}={parts[name]!r} must be a whole number"
+        for name in _WHOLE
+        if isinstance(parts[name], float | bool)
+    ]
+    if not isinstance(page.reflow, bool):
+        odd.append(f"reflow={page.reflow!r} must be true or false")
+    return odd
 
 
 def _fit_problems(page: PageSettings) -> list[str]:

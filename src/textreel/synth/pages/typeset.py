@@ -38,12 +38,14 @@ class Typeset:
         settings: they were made with; a budget is resolved into the font size it led to.
         fonts: that draw it.
         pages: at least one.
+        found: those of the fonts that were found on the machine, not named; the last ones.
     """
 
     text: str
     settings: PageSettings
     fonts: tuple[FontFile, ...]
     pages: tuple[Page, ...]
+    found: tuple[FontFile, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -108,7 +110,11 @@ class Typeset:
         """Return what makes the same pages of the same text anywhere: settings and font hashes."""
         return {
             "settings": self.settings.to_json(),
-            "fonts": [{"name": font.name, "sha256": font.sha256} for font in self.fonts],
+            "fonts": [
+                {"name": font.name, "sha256": font.sha256}
+                | ({"found": True} if font in self.found else {})
+                for font in self.fonts
+            ],
             "num_pages": len(self.pages),
         }
 
@@ -120,14 +126,23 @@ class Typeset:
             FontError: a font of these hashes is not on this machine.
             LayoutError: the text gives another number of pages, so it is not the recorded one.
         """
-        fonts = tuple(font_by_hash(font["sha256"]) for font in values["fonts"])
-        made = typeset(text, PageSettings.from_json(values["settings"]), fonts=fonts, search=False)
+        fonts: dict[bool, list[FontFile]] = {False: [], True: []}
+        for font in values["fonts"]:
+            fonts[font.get("found", False)].append(font_by_hash(font["sha256"]))
+        settings = PageSettings.from_json(values["settings"])
+        made = typeset(text, settings, fonts=fonts[False], search=fonts[True])
         if len(made.pages) != values["num_pages"]:
             raise LayoutError(
                 f"the text gives {len(made.pages)} pages, {values['num_pages']} were recorded",
                 hint="this is not the text of the record",
             )
-        return cls(text=text, settings=made.settings, fonts=made.fonts, pages=made.pages)
+        return cls(
+            text=text,
+            settings=made.settings,
+            fonts=made.fonts,
+            pages=made.pages,
+            found=made.found,
+        )
 
 
 def typeset(
@@ -135,7 +150,7 @@ def typeset(
     settings: PageSettings,
     *,
     fonts: Sequence[FontFile] = (),
-    search: bool = True,
+    search: bool | Sequence[FontFile] = True,
     folders: Sequence[Path] | None = None,
     tokens: Sequence[str] | None = None,
 ) -> Typeset:
@@ -145,7 +160,8 @@ def typeset(
         text: any text with something in it.
         settings: of the pages.
         fonts: in order of preference; none: the default font.
-        search: whether characters that these lack may be drawn by fonts of the machine.
+        search: whether characters that these lack may be drawn by fonts of the machine; or all
+            fonts of it that may draw them, in order of preference.
         folders: where those are looked for; None: the machine's usual folders.
         tokens: word tokens of the text, for the published layout; None: by its rules without a
             model of sentences.
@@ -172,7 +188,7 @@ def _fit(
     settings: PageSettings,
     named: tuple[FontFile, ...],
     *,
-    search: bool,
+    search: bool | Sequence[FontFile],
     folders: Sequence[Path] | None,
 ) -> Typeset:
     has_glyph = frozenset().union(*(font.characters for font in named))
@@ -191,7 +207,13 @@ def _fit(
 
     if settings.max_pages is not None:
         settings = with_font_px(settings, _largest_font(pages_at, settings))
-    return Typeset(text=text, settings=settings, fonts=chosen, pages=pages_at(settings.font_px))
+    return Typeset(
+        text=text,
+        settings=settings,
+        fonts=chosen,
+        pages=pages_at(settings.font_px),
+        found=tuple(font for font in chosen if font not in named),
+    )
 
 
 def _empty(text: str) -> EmptyTextError:
