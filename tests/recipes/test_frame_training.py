@@ -193,6 +193,18 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
         open_records(missing, made, source, tmp_path)
 
 
+def test_a_video_may_be_named_without_its_ending(home: Path, tmp_path: Path) -> None:
+    named = [asked(name, Part(kind="video", value=name), "red") for name in ("one", "one.mp4")]
+    write_records(tmp_path / "records.jsonl", named)
+    wanted = recipe(home, data=str(tmp_path / "records.jsonl"))
+    made = open_learner(wanted)
+    source = open_source(wanted, made)
+    records, lengths = open_records(wanted, made, source, tmp_path)
+    assert [record.id for record in records] == ["one", "one.mp4"] and lengths[0] == lengths[1]
+    frames = [frames_of(record, record.messages[0].parts[0], source) for record in records]
+    assert np.array_equal(*frames)
+
+
 def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, monkeypatch) -> None:
     wanted = recipe(home)
     made = open_learner(wanted)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from textreel.data.frame_collate import FrameCollator
+from textreel.data.media_names import named_file
 from textreel.data.prompt import PromptError
 from textreel.data.record import Part, Record
 from textreel.data.sequence_length import Shown, frame_messages
@@ -41,7 +42,8 @@ class FrameSource:
     Attributes:
         drawer: draws pages.
         sampling: which frames of a video; T2Vid takes 24.
-        media: folder that relative paths of videos and pictures start from.
+        media: folder that relative paths of videos and pictures start from; a video's ending may be
+            left out.
         draw: draws what a part names (videos and pictures that are no files), uint8 (T, 3, H, W);
             None: they are files.
         reader: the model's.
@@ -136,7 +138,7 @@ def frames_of(record: Record, part: Part, source: FrameSource) -> NDArray[np.uin
     if source.draw is not None:
         return source.draw(part)
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
-    return read_clip(source.media / part.value, spec, sound="skip").frames
+    return read_clip(named_file(source.media, part.value), spec, sound="skip").frames
 
 
 def _shown(record: Record) -> list[Part]:
@@ -174,7 +176,7 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     if source.draw is not None:
         count, _, height, width = source.draw(part).shape
         return Shown(count=count, height_px=height, width_px=width)
-    found = probe(source.media / part.value)
+    found = probe(named_file(source.media, part.value))
     if found.height is None or found.width is None:
         raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
