@@ -175,7 +175,7 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     source = open_source(wanted, made)
     with pytest.raises(TooManyBadError, match=r"of 8 samples are bad, 0 allowed"):
         open_records(wanted, made, source, tmp_path)
-    allowed = replace(wanted, max_bad=None)
+    allowed = replace(wanted, max_bad=None, max_long=None)
     kept, lengths = open_records(allowed, made, source, tmp_path)
     bad = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert {line["id"] for line in bad} >= {"gone", "late", "sound", "rune"}
@@ -186,23 +186,16 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     for record, length in zip(kept, lengths, strict=True):
         assert draw_batch([record], source).num_tokens == length
     nothing = replace(allowed, max_tokens=3)
-    with pytest.raises(RecipeError, match="none of 8 records can be trained on"):
+    limited = replace(nothing, max_long="1%")
+    with pytest.raises(TooManyBadError, match="4 of 8 samples are bad, 1% allowed: 4 too long"):
+        open_records(limited, made, open_source(limited, made), tmp_path)
+    with pytest.raises(
+        RecipeError, match=r"none of 8 records can be trained on; left out: 4 too long, .*jsonl\)"
+    ):
         open_records(nothing, made, open_source(nothing, made), tmp_path)
     missing = replace(allowed, data=str(tmp_path / "no-mix"))
     with pytest.raises(RecipeError, match="no such file or folder of records"):
         open_records(missing, made, source, tmp_path)
-
-
-def test_a_video_may_be_named_without_its_ending(home: Path, tmp_path: Path) -> None:
-    named = [asked(name, Part(kind="video", value=name), "red") for name in ("one", "one.mp4")]
-    write_records(tmp_path / "records.jsonl", named)
-    wanted = recipe(home, data=str(tmp_path / "records.jsonl"))
-    made = open_learner(wanted)
-    source = open_source(wanted, made)
-    records, lengths = open_records(wanted, made, source, tmp_path)
-    assert [record.id for record in records] == ["one", "one.mp4"] and lengths[0] == lengths[1]
-    frames = [frames_of(record, record.messages[0].parts[0], source) for record in records]
-    assert np.array_equal(*frames)
 
 
 def test_what_was_measured_is_not_measured_again(home: Path, tmp_path: Path, monkeypatch) -> None:

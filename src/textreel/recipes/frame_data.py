@@ -16,7 +16,6 @@ from textreel.data.files import fingerprint, write_atomic
 from textreel.data.frame_collate import FrameCollator
 from textreel.data.journal import Journal
 from textreel.data.prompt import PromptError
-from textreel.data.quarantine import Quarantine
 from textreel.data.record import Record
 from textreel.data.record_files import read_records
 from textreel.data.sequence_length import SequenceLengths
@@ -24,6 +23,7 @@ from textreel.data.templates import FRAME_TEMPLATES
 from textreel.media.errors import MediaError
 from textreel.media.sampling import SamplingError, SamplingSpec
 from textreel.models.image_mllm.loading import ImageLLM
+from textreel.recipes.frame_left_out import TOO_LONG, LeftOut
 from textreel.recipes.frame_recipe import FrameRecipe
 from textreel.recipes.frame_world import world_records
 from textreel.recipes.recipe import RecipeError
@@ -34,11 +34,29 @@ from textreel.synth.pages.typeset import Typeset
 from textreel.train.frame_records import FrameSource, describe_shown
 
 Show = Callable[[str, int, int, str], None]
+_MIX = "make a mix by `textreel data mix`, and name its folder by --set data=DIR"
 LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
 FONTS_FILE = "fonts.json"
 UNLIMITED = 1 << 30
 BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 """What can be wrong with one record; anything else ends the job."""
+
+
+def check_places(recipe: FrameRecipe) -> None:
+    """Refuse data and media that are not there; quick, so that no model is fetched for nothing.
+
+    Raises:
+        RecipeError: says which.
+    """
+    if recipe.world is not None:
+        return
+    if not Path(recipe.data).exists():
+        raise RecipeError(f"data={recipe.data!r}: no such file or folder of records", hint=_MIX)
+    if not Path(recipe.media).is_dir():
+        raise RecipeError(
+            f"media={recipe.media!r}: no such folder of videos",
+            hint="name the folder that paths in the records start from by --set media=DIR",
+        )
 
 
 def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
@@ -97,31 +115,31 @@ def open_records(
     if recipe.world is not None:
         drawn = world_records(recipe, source.drawer)
         return drawn, drawn.lengths()
-    path = Path(recipe.data)
-    if not path.exists():
-        raise RecipeError(
-            f"data={recipe.data!r}: no such file or folder of records",
-            hint="make a mix by `textreel data mix`, and name its folder by --set data=DIR",
-        )
-    records = list(read_records(path))
-    quarantine = Quarantine(out / QUARANTINE_FILE, max_bad=recipe.max_bad)
-    quarantine.start_again({record.id for record in records})
+    check_places(recipe)
+    records = list(read_records(Path(recipe.data)))
+    if not records:
+        raise RecipeError(f"data={recipe.data!r} holds no record", hint=_MIX)
+    left_out = LeftOut(recipe, out / QUARANTINE_FILE, records)
+    left_out.miss_files()
     kept: list[Record] = []
     tokens: list[int] = []
     drawer = _watched(source.drawer, out)
     source = replace(source, drawer=drawer)
     with Journal.open(out / LENGTHS_FILE, kind="lengths", fingerprint=_job(recipe)) as journal:
-        measure = _Measure(made, source, journal, quarantine)
+        measure = _Measure(made, source, journal, left_out)
         for number, record in enumerate(records, start=1):
-            if (length := measure(record)) is not None:
+            if record not in left_out and (length := measure(record)) is not None:
                 kept.append(record)
                 tokens.append(length)
             show("measure", number, len(records), "")
-    quarantine.check(len(records))
-    counts = f"; left out: {quarantine.summary()}" if len(quarantine) else ""
-    show("measure", len(records), len(records), f"{len(kept)} records{counts}")
+    left_out.check()
+    show("measure", len(records), len(records), f"{len(kept)} records{left_out.told()}")
     if not kept:
-        raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
+        raise RecipeError(
+            f"data={recipe.data!r}: none of {len(records)} records can be trained on"
+            f"{left_out.told()}",
+            hint="raise --set max_tokens=N, take fewer frames or pages, or mend the records",
+        )
     return kept, tokens
 
 
@@ -178,17 +196,17 @@ class _Measure:
         made: the model.
         source: says what a record shows; its collator, how long one may be.
         journal: what was measured before.
-        quarantine: takes records that are too long, or have no length.
+        left_out: takes records that are too long, or have no length.
     """
 
     def __init__(
-        self, made: ImageLLM, source: FrameSource, journal: Journal, quarantine: Quarantine
+        self, made: ImageLLM, source: FrameSource, journal: Journal, left_out: LeftOut
     ) -> None:
         unlimited = FrameCollator(made.tokenizer, made.model.family)
         self._lengths = SequenceLengths(made.reader, unlimited)
         self._describe = describe_shown(source)
         self._most = source.collator.max_tokens
-        self._journal, self._quarantine = journal, quarantine
+        self._journal, self._left_out = journal, left_out
 
     def __call__(self, record: Record) -> int | None:
         """Return the length of a record that can be trained on."""
@@ -198,15 +216,13 @@ class _Measure:
                 length = self._lengths.of(record, self._describe(record))
             except BAD_RECORDS as error:
                 code = getattr(error, "code", type(error).__name__)
-                self._set_aside(record, code, str(error))
+                self._left_out.add(record, code=code, message=str(error))
                 return None
             self._journal.record(key, length.tokens)
         tokens = self._journal[key]
         assert isinstance(tokens, int)
         if tokens > self._most:
-            self._set_aside(record, "too long", f"{tokens:,} tokens, {self._most:,} allowed")
+            message = f"{tokens:,} tokens, {self._most:,} allowed"
+            self._left_out.add(record, code=TOO_LONG, message=message)
             return None
         return tokens
-
-    def _set_aside(self, record: Record, code: str, message: str) -> None:
-        self._quarantine.add(record.id, source=record.source, code=code, message=message)

@@ -22,7 +22,7 @@ from textreel.models.image_mllm.tiny import new_tiny_image_llm
 from textreel.models.image_mllm.tuning import merge_lora, tune
 from textreel.models.tokenizer import load_tokenizer
 from textreel.recipes.eyes_lessons import teach_eyes
-from textreel.recipes.frame_data import open_records, open_source
+from textreel.recipes.frame_data import check_places, open_records, open_source
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
 from textreel.recipes.page_reading import read_pages_check
 from textreel.recipes.recipe import read_as, with_settings
@@ -71,6 +71,7 @@ def run_frame_recipe(
         RecipeError: no data.
         TooManyBadError: more records must be left out than the recipe allows.
     """
+    check_places(recipe)
     made = open_learner(recipe)
     source = open_source(recipe, made)
     records, lengths = open_records(recipe, made, source, out, show=show)
