@@ -208,7 +208,9 @@ def test_what_cannot_be_mixed_is_refused_and_leaves_nothing(
     many, few = sources
     greedy = Source(name="few", file=few.file, count=25)
     with pytest.raises(
-        MixError, match=r"few has 24 different samples \(26 rows, 1 set aside\), 25"
+        MixError,
+        match=r"few has 24 different samples \(26 rows, 1 set aside: .+\), 25 wanted; first "
+        r"bad: .+ line \d+ row \d+, read as 'fields': .+",
     ):
         make_mix([many, greedy], out)
     with pytest.raises(MixError, match="2 sources, 1 different names"):

@@ -172,7 +172,7 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     source = open_source(wanted, made)
     with pytest.raises(TooManyBadError, match=r"of 8 samples are bad, 0 allowed"):
         open_records(wanted, made, source, tmp_path)
-    allowed = replace(wanted, max_bad=None)
+    allowed = replace(wanted, max_bad=None, max_long=None)
     told: list[str] = []
     kept, lengths = open_records(
         allowed, made, source, tmp_path, show=lambda *step: told.append(step[-1])
@@ -187,7 +187,12 @@ def test_records_that_cannot_be_trained_on_are_counted(home: Path, tmp_path: Pat
     for record, length in zip(kept, lengths, strict=True):
         assert draw_batch([record], source).num_tokens == length
     nothing = replace(allowed, max_tokens=3)
-    with pytest.raises(RecipeError, match="none of 8 records can be trained on"):
+    limited = replace(nothing, max_long="1%")
+    with pytest.raises(TooManyBadError, match="4 of 8 samples are bad, 1% allowed: 4 too long"):
+        open_records(limited, made, open_source(limited, made), tmp_path)
+    with pytest.raises(
+        RecipeError, match=r"none of 8 records can be trained on; left out: 4 too long, .*jsonl\)"
+    ):
         open_records(nothing, made, open_source(nothing, made), tmp_path)
     missing = replace(allowed, data=str(tmp_path / "no-mix"))
     with pytest.raises(RecipeError, match="no such file or folder of records"):

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textreel.data.corpora import CorpusCount, CorpusFile, read_corpus
+from textreel.data.media_names import named_file
 from textreel.data.quarantine import Quarantine
+from textreel.media.errors import MissingFileError
 
 FIRST_SHOWN = 10
 
@@ -68,15 +70,16 @@ def check_corpus(
         if media is None:
             continue
         for path in paths:
-            if (media / path).is_file():
-                continue
-            totals["missing"] += 1
-            bad.add(
-                record.id,
-                source=str(file.path),
-                code="missing file",
-                message=f"{media / path} is not there; fetch it, or leave the row out",
-            )
+            try:
+                named_file(media, path)
+            except MissingFileError as error:
+                totals["missing"] += 1
+                bad.add(
+                    record.id,
+                    source=str(file.path),
+                    code="missing file",
+                    message=f"{error}; fetch it, or leave the row out",
+                )
     report = CorpusReport(
         file=str(file.path),
         corpus=file.corpus,

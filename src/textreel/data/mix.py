@@ -26,7 +26,7 @@ from textreel.data.corpora import CorpusCount, CorpusFile, read_corpus
 from textreel.data.errors import HintedError
 from textreel.data.files import atomic_directory, atomic_file, content_hash, make_header
 from textreel.data.long_text import content_key
-from textreel.data.quarantine import Quarantine
+from textreel.data.quarantine import BadSample, Quarantine
 from textreel.data.record import Record
 
 Strata = Literal["none", "length", "instruction"]
@@ -227,6 +227,7 @@ def _choose(
     """Return what is taken of a source, by content key, and its report without licences."""
     count = CorpusCount()
     candidates = []
+    before = len(quarantine)
     for record in read_corpus(source.file, quarantine=quarantine, count=count):
         key = content_key(record)
         if key not in seen:
@@ -235,11 +236,7 @@ def _choose(
                 _Candidate(key=key, id=record.id, stratum=stratum_of(record, stratify))
             )
     if len(candidates) < source.count:
-        raise MixError(
-            f"{source.name} has {len(candidates)} different samples ({count.rows} rows, "
-            f"{count.rejected} set aside), {source.count} wanted",
-            hint="take fewer, or give a larger file",
-        )
+        raise _too_few(source, len(candidates), count, list(quarantine)[before:])
     taken = draw(candidates, count=source.count, seed=seed)
     report = SourceReport(
         name=source.name,
@@ -255,6 +252,22 @@ def _choose(
         licences={},
     )
     return {candidate.key: candidate for candidate in taken}, report
+
+
+def _too_few(source: Source, found: int, count: CorpusCount, bad: Sequence[BadSample]) -> MixError:
+    """Say what a source lacks; the list of its bad rows is not kept, so the first is told here."""
+    told = f"{source.name} has {found} different samples ({count.rows} rows, {count.rejected}"
+    if not bad:
+        return MixError(
+            f"{told} set aside), {source.count} wanted", hint="take fewer, or give a larger file"
+        )
+    reasons = ", ".join(f"{number} {code}" for code, number in count.reasons.most_common())
+    return MixError(
+        f"{told} set aside: {reasons}), {source.count} wanted; first bad: {bad[0].id}, read as "
+        f"{source.file.corpus!r}: {bad[0].message}",
+        hint=f"mend the rows, take fewer, or read it otherwise (--as {source.name}=CORPUS, or "
+        f"--fields {source.name}=CONTEXT,INSTRUCTION,ANSWER)",
+    )
 
 
 def draw(candidates: Sequence[_Candidate], *, count: int, seed: int) -> list[_Candidate]:

@@ -15,7 +15,6 @@ from textreel.data.files import Json, fingerprint
 from textreel.data.frame_collate import FrameCollator
 from textreel.data.journal import Journal
 from textreel.data.prompt import PromptError
-from textreel.data.quarantine import Quarantine
 from textreel.data.record import Record
 from textreel.data.record_files import read_records
 from textreel.data.sequence_length import SequenceLengths
@@ -30,6 +29,7 @@ from textreel.recipes.frame_fonts import (
     offered_fonts,
     settle_fonts,
 )
+from textreel.recipes.frame_left_out import TOO_LONG, LeftOut
 from textreel.recipes.frame_recipe import FrameRecipe
 from textreel.recipes.frame_world import world_records
 from textreel.recipes.recipe import RecipeError
@@ -39,10 +39,28 @@ from textreel.synth.pages.fonts import shipped_font
 from textreel.train.frame_records import FrameSource, describe_shown
 
 Show = Callable[[str, int, int, str], None]
+_MIX = "make a mix by `textreel data mix`, and name its folder by --set data=DIR"
 LENGTHS_FILE, QUARANTINE_FILE = "lengths.jsonl", "quarantine.jsonl"
 UNLIMITED = 1 << 30
 BAD_RECORDS = (MediaError, SamplingError, PromptError, LayoutError, TextError)
 """What can be wrong with one record; anything else ends the job."""
+
+
+def check_places(recipe: FrameRecipe) -> None:
+    """Refuse data and media that are not there; quick, so that no model is fetched for nothing.
+
+    Raises:
+        RecipeError: says which.
+    """
+    if recipe.world is not None:
+        return
+    if not Path(recipe.data).exists():
+        raise RecipeError(f"data={recipe.data!r}: no such file or folder of records", hint=_MIX)
+    if not Path(recipe.media).is_dir():
+        raise RecipeError(
+            f"media={recipe.media!r}: no such folder of videos",
+            hint="name the folder that paths in the records start from by --set media=DIR",
+        )
 
 
 def open_source(recipe: FrameRecipe, made: ImageLLM) -> FrameSource:
@@ -103,33 +121,32 @@ def open_records(
     if recipe.world is not None:
         drawn = world_records(recipe, source.drawer)
         return drawn, drawn.lengths()
-    path = Path(recipe.data)
-    if not path.exists():
-        raise RecipeError(
-            f"data={recipe.data!r}: no such file or folder of records",
-            hint="make a mix by `textreel data mix`, and name its folder by --set data=DIR",
-        )
-    records = list(read_records(path))
-    quarantine = Quarantine(out / QUARANTINE_FILE, max_bad=recipe.max_bad)
-    quarantine.start_again({record.id for record in records})
+    check_places(recipe)
+    records = list(read_records(Path(recipe.data)))
+    if not records:
+        raise RecipeError(f"data={recipe.data!r} holds no record", hint=_MIX)
+    left_out = LeftOut(recipe, out / QUARANTINE_FILE, records)
+    left_out.miss_files()
     kept: list[Record] = []
     tokens: list[int] = []
     drawer = WatchedDrawer.like(begin_fonts(source.drawer, out))
     settled = are_settled(out)
     source = replace(source, drawer=drawer)
     with Journal.open(out / LENGTHS_FILE, kind="lengths", fingerprint=_job(recipe)) as journal:
-        measure = _Measure(made, source, drawer, journal, quarantine, settled=settled)
+        measure = _Measure(made, source, drawer, journal, left_out, settled=settled)
         for number, record in enumerate(records, start=1):
-            if (length := measure(record)) is not None:
+            if record not in left_out and (length := measure(record)) is not None:
                 kept.append(record)
                 tokens.append(length)
             show("measure", number, len(records), "")
-    quarantine.check(len(records))
-    reasons = ", ".join(f"{count} {code}" for code, count in quarantine.summary().items())
-    counts = f"; left out: {reasons}" if reasons else ""
-    show("measure", len(records), len(records), f"{len(kept)} records{counts}")
+    left_out.check()
+    show("measure", len(records), len(records), f"{len(kept)} records{left_out.told()}")
     if not kept:
-        raise RecipeError(f"data={recipe.data!r}: none of {len(records)} records can be trained on")
+        raise RecipeError(
+            f"data={recipe.data!r}: none of {len(records)} records can be trained on"
+            f"{left_out.told()}",
+            hint="raise --set max_tokens=N, take fewer frames or pages, or mend the records",
+        )
     if not settled:
         settle_fonts(out, measure.taken)
     return kept, tokens
@@ -152,7 +169,7 @@ class _Measure:
         source: says what a record shows; its collator, how long one may be.
         drawer: of the source.
         journal: what was measured before.
-        quarantine: takes records that are too long, or have no length.
+        left_out: takes records that are too long, or have no length.
         settled: whether the run knows its fonts; if not, other fonts of the machine than those at
             hand then make a length that took some void.
 
@@ -166,7 +183,7 @@ class _Measure:
         source: FrameSource,
         drawer: WatchedDrawer,
         journal: Journal,
-        quarantine: Quarantine,
+        left_out: LeftOut,
         *,
         settled: bool,
     ) -> None:
@@ -174,7 +191,7 @@ class _Measure:
         self._lengths = SequenceLengths(made.reader, unlimited)
         self._describe = describe_shown(source)
         self._most = source.collator.max_tokens
-        self._journal, self._quarantine = journal, quarantine
+        self._journal, self._left_out = journal, left_out
         self._drawer, self._settled = drawer, settled
         self.taken: set[str] = set()
 
@@ -188,7 +205,7 @@ class _Measure:
                 length = self._lengths.of(record, self._describe(record))
             except BAD_RECORDS as error:
                 code = getattr(error, "code", type(error).__name__)
-                self._set_aside(record, code, str(error))
+                self._left_out.add(record, code=code, message=str(error))
                 return None
             known = self._noted(length.tokens)
             self._journal.record(key, known, attempt=self._journal.attempt(key) + 1)
@@ -196,7 +213,8 @@ class _Measure:
         if not isinstance(known, int):
             self.taken.update(known["found"])
         if tokens > self._most:
-            self._set_aside(record, "too long", f"{tokens:,} tokens, {self._most:,} allowed")
+            message = f"{tokens:,} tokens, {self._most:,} allowed"
+            self._left_out.add(record, code=TOO_LONG, message=message)
             return None
         return int(tokens)
 
@@ -212,6 +230,3 @@ class _Measure:
         if known is None or isinstance(known, int) or self._settled:
             return known is not None
         return bool(known["of"] == offered_fonts())
-
-    def _set_aside(self, record: Record, code: str, message: str) -> None:
-        self._quarantine.add(record.id, source=record.source, code=code, message=message)

@@ -19,6 +19,7 @@ WORLD_DATA = "world"
 """What `data` says where the records are the world's, drawn when a batch wants them."""
 NEW_TINY = "new:tiny"
 """A tiny image-LLM around the package's decoder, its eyes untrained."""
+MAX_LONG = "1%"
 Instructions = Literal["all", "one"]
 
 
@@ -112,7 +113,9 @@ class FrameRecipe:
         eyes: lessons for untrained eyes and their connector, which stay as these leave them while
             the rest learns; None: none.
         max_tokens: longest record, exact to the token; None: what the model reads.
-        max_bad: records that may be left out, for length or faults, a number or a share of them.
+        max_bad: records that may be left out for faults (a video that is missing or broken, a text
+            that cannot be drawn), a number or a share of them; None: any.
+        max_long: those that may be left out for their length; None: any.
         loss: of `answers`, or of `all text`.
         tuning: what learns.
         seed: of order, LoRA's start and the world's samples.
@@ -136,6 +139,7 @@ class FrameRecipe:
     eyes: EyesLessons | None = None
     max_tokens: int | None = None
     max_bad: int | str | None = "1%"
+    max_long: int | str | None = MAX_LONG
     loss: Loss = "answers"
     tuning: Tuning = field(default_factory=Tuning)
     seed: int = 0
@@ -182,8 +186,10 @@ class FrameRecipe:
         return replace(self.train, seed=self.train.seed or self.seed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values; that pages do not differ goes unsaid."""
+        """Return the recipe as plain JSON values; fields of later versions go unsaid by default."""
         values = asdict(self)
+        if self.max_long == MAX_LONG:
+            del values["max_long"]
         if self.page_jitter is None:
             del values["page_jitter"]
         return values

@@ -23,9 +23,10 @@ from textreel.models.image_mllm.tiny import new_tiny_image_llm
 from textreel.models.image_mllm.tuning import merge_lora, tune
 from textreel.models.tokenizer import load_tokenizer
 from textreel.recipes.eyes_lessons import teach_eyes
-from textreel.recipes.frame_data import open_records, open_source
+from textreel.recipes.frame_data import check_places, open_records, open_source
 from textreel.recipes.frame_fonts import kept_fonts
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
+from textreel.recipes.frame_resume import RECIPE_FILE, check_recipe, keep_recipe
 from textreel.recipes.page_reading import read_pages_check
 from textreel.recipes.recipe import read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES
@@ -70,9 +71,11 @@ def run_frame_recipe(
         inexact: go on although other last bits must be expected.
 
     Raises:
-        RecipeError: no data.
+        RecipeError: no data, or the folder's run was begun with other settings.
         TooManyBadError: more records must be left out than the recipe allows.
     """
+    check_places(recipe)
+    check_recipe(recipe, out)
     made = open_learner(recipe)
     source = open_source(recipe, made)
     records, lengths = open_records(recipe, made, source, out, show=show)
@@ -86,6 +89,7 @@ def run_frame_recipe(
         found = ", ".join(f"{name} {value:.3f}" for name, value in progress.evaluation.items())
         show(what, progress.step, progress.steps, "; ".join(filter(None, (note, found))))
 
+    keep_recipe(recipe, out)
     stored = made.model.model.dtype
     if recipe.eyes is not None:
         teach_eyes(recipe, made, source, out, report=partial(report, "eyes"), inexact=inexact)
@@ -133,7 +137,7 @@ def save_frame_run(run: Path, made: ImageLLM, recipe: FrameRecipe, *, dtype: tor
     if recipe.tuning.lora is not None:
         merge_lora(made.model)
     template = FRAME_TEMPLATES[recipe.template]
-    write_atomic(run / "recipe.json", json.dumps(recipe.to_json(), indent=2) + "\n")
+    write_atomic(run / RECIPE_FILE, json.dumps(recipe.to_json(), indent=2) + "\n")
     save_image_run(
         run,
         sampling=SamplingSpec(num_frames=recipe.num_frames),

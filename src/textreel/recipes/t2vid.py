@@ -56,7 +56,7 @@ def t2vid_idefics3() -> FrameRecipe:
         num_frames=24,
         pages=published(),
         max_tokens=10_240,
-        max_bad=None,
+        max_long=None,
         loss="all text",
         tuning=Tuning(checkpoint_activations=True),
         train=PUBLISHED_TRAINING,

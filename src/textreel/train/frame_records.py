@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from textreel.data.frame_collate import FrameCollator
+from textreel.data.media_names import named_file
 from textreel.data.prompt import PromptError
 from textreel.data.record import Part, Record
 from textreel.data.sequence_length import Shown, frame_messages
@@ -42,7 +43,8 @@ class FrameSource:
     Attributes:
         drawer: draws pages.
         sampling: which frames of a video; T2Vid takes 24.
-        media: folder that relative paths of videos and pictures start from.
+        media: folder that relative paths of videos and pictures start from; a video's ending may be
+            left out.
         draw: draws what a part names (videos and pictures that are no files), uint8 (T, 3, H, W);
             None: they are files.
         reader: the model's.
@@ -139,7 +141,7 @@ def frames_of(record: Record, part: Part, source: FrameSource) -> NDArray[np.uin
     spec = FIRST
     if part.kind == "video":
         spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
-    return read_clip(source.media / part.value, spec, sound="skip").frames
+    return read_clip(named_file(source.media, part.value), spec, sound="skip").frames
 
 
 def _shown(record: Record) -> list[Part]:
@@ -178,7 +180,8 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     if source.draw is not None:
         count, _, height, width = source.draw(part).shape
         return Shown(count=count, height_px=height, width_px=width)
-    found = probe(source.media / part.value)
+    path = named_file(source.media, part.value)
+    found = probe(path)
     if found.height is None or found.width is None:
         raise PromptError(f"record {record.id}: {part.value} has sound but no picture")
     if part.kind == "image":
@@ -186,6 +189,6 @@ def _describe(record: Record, part: Part, source: FrameSource) -> Shown:
     spec = replace(source.sampling, start_s=part.start_s, end_s=part.end_s)
     times = spec.times(found.duration_s)
     count = len(times)
-    if count > 1 and not surely_distinct(source.media / part.value, times):
+    if count > 1 and not surely_distinct(path, times):
         count = len(frames_of(record, part, source))
     return Shown(count=count, height_px=found.height, width_px=found.width)

@@ -113,6 +113,16 @@ def test_missing_parts_are_named(folder: Path) -> None:
         load_image_llm(folder)
 
 
+def test_weights_that_are_cut_off_are_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for content in (whole[:5000], whole[:-1], b"version https://git-lfs.github.com/spec/v1\n"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"its weights cannot be loaded: .+") as error:
+            load_image_llm(folder)
+        assert error.value.hint == "get the whole folder again"
+
+
 def test_missing_weights_are_not_made_up(folder: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText
 
 from textreel.models.encoder_files import find_in_hub
@@ -176,7 +177,7 @@ def _weights(folder: Path, *, dtype: torch.dtype) -> Any:  # noqa: ANN401
         model, loaded = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=dtype, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:  # the last: a file that is cut off
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"{folder}: its weights cannot be loaded: {reason}", hint="get the whole folder again"
