@@ -115,7 +115,7 @@ def answer_exam(
                 (choices[i].prompt, None if features is None else features[items[i].video_id])
                 for i in part
             ]
-        )
+        ).to(model.decoder.device)
         scores = model.score(batch, [choices[i].options for i in part])
         for i, score in zip(part, scores, strict=True):
             rows[i] = _row(items[i], score.best, tuple(score.probabilities().tolist()))

@@ -57,7 +57,12 @@ def find_frame_recipe(name: str, *, settings: Sequence[str] = ()) -> FrameRecipe
 
 
 def run_frame_recipe(
-    recipe: FrameRecipe, out: Path, *, show: Show = lambda *_: None, inexact: bool = False
+    recipe: FrameRecipe,
+    out: Path,
+    *,
+    show: Show = lambda *_: None,
+    inexact: bool = False,
+    device: torch.device | str = "cpu",
 ) -> TrainResult:
     """Fine-tune an image-LLM as a recipe says, and write a run; safe to kill and to call again.
 
@@ -66,12 +71,13 @@ def run_frame_recipe(
         out: the run's folder.
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
+        device: where it trains. Weights and batches are drawn on the processor.
 
     Raises:
         RecipeError: no data.
         TooManyBadError: more records must be left out than the recipe allows.
     """
-    made = open_learner(recipe)
+    made = open_learner(recipe, device=device)
     source = open_source(recipe, made)
     records, lengths = open_records(recipe, made, source, out, show=show)
     data = FrameRecords(
@@ -99,16 +105,17 @@ def run_frame_recipe(
     return result
 
 
-def open_learner(recipe: FrameRecipe) -> ImageLLM:
-    """Load or build the recipe's model, and set what learns."""
+def open_learner(recipe: FrameRecipe, *, device: torch.device | str = "cpu") -> ImageLLM:
+    """Load or build the recipe's model on a device, and set what learns."""
     if recipe.model == NEW_TINY:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             made = new_tiny_image_llm(load_decoder(TINY_DECODER), load_tokenizer(TINY_DECODER))
     else:
         settings = PictureSettings(tiles=recipe.tiles, frame_tokens=recipe.frame_tokens)
-        made = load_image_llm(recipe.model, settings=settings)
+        made = load_image_llm(recipe.model, device=device, settings=settings)
     tune(made.model, recipe.tuning, generator=torch.Generator().manual_seed(recipe.seed))
+    made.model.to(device)
     return made
 
 

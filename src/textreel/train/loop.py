@@ -4,7 +4,8 @@
 
 A step depends on nothing but the weights, the optimizer, torch's generator and `data.batch(step)`;
 the first three are in the checkpoint, the last is a pure function. So the same call goes on where
-a killed one stopped, redoes what came after the last checkpoint, and ends with the same bits.
+a killed one stopped, redoes what came after the last checkpoint, and ends with the same bits; on an
+accelerator as far as its kernels repeat themselves, for some add in another order each time.
 
     run_dir/train.json      settings, fingerprints of model and data, machine (`manifest`)
            /log.jsonl       loss, rate, speed every `log_every` steps; evaluations
