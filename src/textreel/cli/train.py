@@ -114,12 +114,20 @@ def describe_senses(report: "SensesReport") -> str:
     lines = [f"{report.study}: {report.questions} questions"]
     width = max((len(f"{row.arm} | {row.look}") for row in report.rows), default=0)
     for row in report.rows:
-        kinds = " ".join(f"{k} {v:.2f} ({row.errors[k]:.2f})" for k, v in row.by_type.items())
-        macro = "" if row.macro is None else f"{row.macro:.3f} ({row.macro_error:.3f})"
+        kinds = " ".join(f"{k} {v:.2f}{_of(row.errors[k], 2)}" for k, v in row.by_type.items())
+        macro = "" if row.macro is None else f"{row.macro:.3f}{_of(row.macro_error, 3)}"
         lines.append(f"{f'{row.arm} | {row.look}':<{width}}  {macro:<14} {kinds}")
-    lines += [f"{c.what}: {c.value:+.3f} +- {c.half_width:.3f}" for c in report.comparisons]
+    lines += [
+        f"{c.what}: {c.value:+.3f}" + ("" if c.half_width is None else f" +- {c.half_width:.3f}")
+        for c in report.comparisons
+    ]
     lines += [f"{arm}: trained in {cpu_s:.0f} CPU-s" for arm, cpu_s in report.trained_cpu_s.items()]
     return "\n".join([*lines, *report.remarks])
+
+
+def _of(error: float | None, digits: int) -> str:
+    """Return a standard error in brackets; nothing where a single video tells none."""
+    return "" if error is None else f" ({error:.{digits}f})"
 
 
 def _train_senses(
@@ -160,12 +168,13 @@ def describe_study(report: "StudyReport") -> str:
 def describe_row(row: "StudyRow", width: int) -> str:
     """Return one line of a table: mean, interval over seeds, error over videos, gap and noise."""
     name = f"{row.cell} | {row.look}"
-    if row.mean is None or row.stderr is None or row.gap is None:
+    if row.mean is None or row.gap is None:
         return f"{name:<{width}}  {row.why}"
+    error = "" if row.stderr is None else f" (stderr {row.stderr:.3f})"
     spread = "" if row.half_width is None else f" +- {row.half_width:.3f}"
     kinds = " ".join(f"{kind} {value:.2f}" for kind, value in row.by_type.items())
     return (
-        f"{name:<{width}}  {row.mean:.3f}{spread} (stderr {row.stderr:.3f})"
+        f"{name:<{width}}  {row.mean:.3f}{spread}{error}"
         f"  gap {row.gap:.2f} noise {row.noise:g}  {kinds}"
     )
 
