@@ -74,8 +74,12 @@ class _TensorOfList(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None) -> Any:
         kwargs = kwargs or {}
         if func is torch.tensor and kwargs.get("device") == DEVICE:
-            return torch.tensor(*args, **(kwargs | {"device": "cpu"})).to(DEVICE)
+            return torch.tensor(*tree_map(_inner, args), **(kwargs | {"device": "cpu"})).to(DEVICE)
         return func(*args, **kwargs)
+
+
+def _inner(leaf: Any) -> Any:
+    return leaf.inner if isinstance(leaf, Elsewhere) else leaf
 
 
 def _as_tensors(index: Any) -> Any:
@@ -101,15 +105,12 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         wraps = isinstance(args[0], Elsewhere)
     owners = {id(tensor.inner): tensor for tensor in there}
 
-    def plain(leaf: Any) -> Any:
-        return leaf.inner if isinstance(leaf, Elsewhere) else leaf
-
     def back(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
         return owners[id(leaf)] if id(leaf) in owners else Elsewhere(leaf) if wraps else leaf
 
-    return tree_map(back, func(*tree_map(plain, args), **tree_map(plain, kwargs)))
+    return tree_map(back, func(*tree_map(_inner, args), **tree_map(_inner, kwargs)))
 
 
 @contextmanager
