@@ -14,6 +14,7 @@ from textreel.models.adapters import LoraSettings
 from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes.frame_recipe import WorldSamples
 from textreel.recipes.frame_training import run_frame_recipe
+from textreel.recipes.recipe import AlignRecipe
 from textreel.recipes.senses_training import run_senses
 from textreel.recipes.t2vid_tiny import EYES, t2vid_tiny_base
 from textreel.recipes.training import find_recipe, run_recipe
@@ -59,6 +60,21 @@ def test_an_alignment(device: Device, adapter: str, optimizer: str, tmp_path: Pa
     assert there.evaluations[0] == here.evaluations[0]
     assert there.loss == pytest.approx(here.loss, rel=1e-5)
     assert_alike(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_decoder_that_is_held_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = find_recipe("topa_tiny", settings=["data=world:6", "validation.data=world:1"])
+    train = replace(few(recipe.train), precision="bf16")
+    recipe = replace(recipe, train=train, adapter="gated")
+    whole = run_recipe(recipe, tmp_path / "whole")
+    monkeypatch.setattr(AlignRecipe, "halves_frozen", lambda *_: True)
+    half = run_recipe(recipe, tmp_path / "half")
+    assert half.precision == "bf16"
+    assert half.loss == pytest.approx(whole.loss, rel=0.1)
+    assert_alike(tmp_path / "whole", tmp_path / "half")
 
 
 @pytest.mark.slow

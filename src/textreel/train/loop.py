@@ -54,8 +54,8 @@ def train(
 ) -> TrainResult:
     """Train the parameters of `model` that require gradients; safe to kill and to call again.
 
-    The caller's generator, thread count and gradients are as before when it returns; trained
-    parameters are in float32 from the start.
+    The caller's generator, thread count and gradients are as before when it returns; the model is
+    in evaluation mode. Trained parameters are in float32 from the start.
 
     Args:
         model: built the same way in every call on one folder; the trained weights are left in it.
@@ -250,6 +250,7 @@ class _Run(Generic[BatchT]):
                 if self._due(self.config.checkpoint_every) or interrupts.signal:
                     self._save(checkpoint.rng_state(self.device))
                 interrupts.leave()
+        self.model.train(False)
         return self._result()
 
     def _due(self, every: int) -> bool:
