@@ -13,6 +13,7 @@ from textreel.cli.app import run
 from textreel.data.textual_jsonl import write_videos
 from textreel.features.memory import load_memory
 from textreel.models import endpoint
+from textreel.models.decoder import locate
 from textreel.models.endpoint_wire import completion_body
 from textreel.recipes.bench_stories import story_body, topic_of
 from textreel.serve import run_memory
@@ -20,6 +21,8 @@ from textreel.serve.run_files import BridgeSettings, find_run, load_settings
 
 URL = "http://127.0.0.1:9/v1"
 MODEL = ["--llm", URL, "--model", "m"]
+
+TINY = locate("embedded:tiny/decoder")
 
 
 @pytest.fixture
@@ -197,10 +200,21 @@ def test_data_check_asks_blindly(server, data_file: Path, tmp_path: Path, capsys
     assert len(server) == 10
 
 
+def test_a_writer_that_is_not_on_this_machine_is_refused(tmp_path: Path, capsys) -> None:
+    command = ["synth", "textvid", "--llm", TINY, "--out", str(tmp_path / "o"), "--n", "1"]
+    (tmp_path / "topics.txt").write_text("a topic\n")
+    command += ["--topics", str(tmp_path / "topics.txt"), "--device", "cuda:77"]
+    assert run(command) == 2
+    assert "--device cuda:77 is not on this machine" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--model", "m"], "have no effect without --blind-llm"),
+        (["--device", "cuda"], "have no effect without --blind-llm"),
+        (["--as", "webvid", "--device", "cuda"], "--as checks an annotation file"),
+        (["--blind-llm", TINY, "--device", "cuda:77"], "--device cuda:77 is not on this machine"),
         (["--blind-llm", "world"], "the world's grammar answers no questions"),
     ],
 )

@@ -27,7 +27,8 @@ RESULT = TrainResult(
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[AlignRecipe, Path, bool]]:
     calls = []
 
-    def run_recipe(recipe: AlignRecipe, out: Path, *, show, inexact: bool) -> TrainResult:
+    def run_recipe(recipe: AlignRecipe, out: Path, *, show, inexact, device) -> TrainResult:
+        assert device == "cpu"
         show("align", 3, 3, "loss 1.250")
         calls.append((recipe, out, inexact))
         return RESULT
@@ -118,7 +119,8 @@ def test_a_run_needs_a_place(capsys) -> None:
 def test_a_recipe_of_an_image_llm_and_what_was_measured_last(monkeypatch, capsys) -> None:
     calls = []
 
-    def run_frame_recipe(recipe, out: Path, *, show, inexact: bool) -> TrainResult:
+    def run_frame_recipe(recipe, out: Path, *, show, inexact, device) -> TrainResult:
+        assert device == "cpu"
         calls.append((recipe, out, inexact))
         return replace(RESULT, evaluations=({"step": 0, "x": 1.0}, {"step": 3, "page_words": 0.5}))
 
@@ -134,9 +136,27 @@ def test_a_recipe_of_an_image_llm_and_what_was_measured_last(monkeypatch, capsys
 
 def test_studies_of_image_llms_need_a_base_and_take_no_inexact(capsys) -> None:
     assert run(["train", "t2vid_tiny", "--out", "there", "--inexact"]) == 2
-    assert "--inexact and --stage have no effect on a study" in capsys.readouterr().err
+    assert "--inexact, --stage and --device have no effect on a study" in capsys.readouterr().err
     assert run(["train", "t2vid_tiny", "--out", "there"]) == 2
     told = capsys.readouterr().err
     assert "base='BASE' is no trained image-LLM" in told and "t2vid_tiny_base" in told
     assert run(["train", "t2vid_tini", "--out", "there"]) == 2
     assert "t2vid_idefics3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["topa_tiny", "t2vid_tiny_base", "video_llama_tiny"])
+def test_every_kind_of_recipe_trains_where_it_is_told(name: str, monkeypatch, capsys) -> None:
+    told = []
+
+    def run_it(recipe, out, *, device: str, **_: object):
+        told.append((recipe.name, device))
+        return {"eyes": RESULT} if name == "video_llama_tiny" else RESULT
+
+    for place in ("training.run_recipe", "frame_training.run_frame_recipe"):
+        monkeypatch.setattr(f"textreel.recipes.{place}", run_it)
+    monkeypatch.setattr("textreel.recipes.senses_training.run_senses", run_it)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert run(["train", name, "--out", "there", "--device", "cuda"]) == 0
+    assert told == [(name, "cuda")]
+    assert run(["train", name, "--out", "there", "--device", "cuda:1"]) == 2
+    assert "--device cuda:1 is not on this machine" in capsys.readouterr().err

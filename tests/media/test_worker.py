@@ -17,7 +17,7 @@ from textreel.media import serving, worker
 from textreel.media.decode import decode_clip
 from textreel.media.errors import DecoderCrashError, DecodeTimeoutError, EmptyFileError
 from textreel.media.sampling import SamplingSpec
-from textreel.media.worker import DecodeLimits, GuardedReader, read_clip_guarded
+from textreel.media.worker import DecodeLimits, GuardedReader
 
 
 def answer_to(path, *, only: dict | None = None, **changes) -> dict:
@@ -245,8 +245,11 @@ def test_a_worker_that_died_between_files_is_replaced(tmp_path) -> None:
 @pytest.mark.slow
 def test_the_cpu_limit_holds_inside_the_decoder(shared) -> None:
     path = shared / "media" / "real" / "imageio_cockatoo.mp4"
-    with pytest.raises(DecodeTimeoutError, match=r"needs more than 0.01 CPU seconds"):
-        read_clip_guarded(path, SamplingSpec(policy="every_frame"), limits=DecodeLimits(cpu_s=0.01))
+    with (
+        GuardedReader(DecodeLimits(cpu_s=0.01)) as reader,
+        pytest.raises(DecodeTimeoutError, match=r"needs more than 0.01 CPU seconds"),
+    ):
+        reader.read(path, SamplingSpec(policy="every_frame"))
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from textreel.recipes.training import find_recipe
 from textreel.serve.run_files import BridgeSettings
 from textreel.serve.session import load
 from textreel.synth.world.questions import QUESTION_TYPES
+from textreel.train.checkpoint import latest
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,23 @@ def test_a_second_call_goes_on_and_agrees(result: DemoResult, monkeypatch) -> No
 
 
 @pytest.mark.slow
+def test_a_demo_that_goes_on_is_watched_as_a_straight_one(
+    result: DemoResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [SimpleNamespace(question=SimpleNamespace(kind=k)) for k in QUESTION_TYPES * 3]
+    validation, learner = SimpleNamespace(items=items, pictures={}), SimpleNamespace()
+    learner.model = learner.collator = None
+    asked: list[int] = []
+    monkeypatch.setattr(demo, "answer_exam", lambda *given: asked.append(len(given[2])))
+    monkeypatch.setattr(demo, "macro", lambda *_, **__: SimpleNamespace(value=0.5))
+    for goes_on in (False, True):
+        watch = demo._watcher(learner, validation, 1, goes_on=goes_on)  # type: ignore[arg-type]
+        assert watch() == watch() == {"validation": 0.5}
+    few = len(QUESTION_TYPES)
+    assert asked == [3 * few, few, few, few], "all of them before the first step only"
+    assert latest(result.run / "checkpoints") is not None
+
+
 def test_another_seed_is_another_demo(result: DemoResult, tmp_path: Path) -> None:
     other = run_demo(tmp_path, toy_settings(seed=1))
     assert {p.name for p in other.videos.iterdir()} != {p.name for p in result.videos.iterdir()}

@@ -46,6 +46,16 @@ def test_a_plan_for_people_and_of_changed_settings(capsys) -> None:
     assert "updates             12 of 64 prompts, 768 prompts in all of 100 videos" in shown
 
 
+def test_frozen_weights_are_halved_where_the_arithmetic_is() -> None:
+    tiny = topa_tiny()
+    half = replace(tiny, train=replace(tiny.train, precision="bf16"))
+    plans = plan_training(tiny), plan_training(half)
+    frozen = plans[0].decoder_parameters
+    assert plans[0].weights_bytes - plans[1].weights_bytes == 2 * frozen
+    assert half.halves_frozen("cuda") and not half.halves_frozen("cpu")
+    assert not tiny.halves_frozen("cuda")
+
+
 def test_a_decoder_that_is_not_here_is_said_so() -> None:
     with pytest.raises(DecoderNotFoundError, match="no decoder '/nowhere"):
         plan_training(replace(topa_tiny(), decoder="/nowhere/nobody/nothing"))

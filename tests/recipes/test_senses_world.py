@@ -257,6 +257,12 @@ def test_a_study_names_its_arms_and_compares_the_same_questions(exam, learner) -
     told = describe_senses(report)
     assert "text only | both, moved" in told and "macro: +0.000 +- 0.000" in told
     assert "text only: trained in 60 CPU-s" in told
+    one = [row for row in rows if row.video_id == rows[0].video_id]
+    looks = {("text only", "both, moved"): one, ("text only", "eye"): one}
+    alone = make_report(study, looks, questions=len(one))
+    assert {error for row in alone.rows for error in row.errors.values()} == {None}
+    assert {c.half_width for c in alone.comparisons} <= {None}
+    assert "(" not in describe_senses(alone).splitlines()[1]
     assert find_senses_study("other") is None
     found = find_senses_study("video_llama_tiny_study", settings=["per_kind=5"])
     assert found is not None and found.per_kind == 5

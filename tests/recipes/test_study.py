@@ -17,7 +17,16 @@ from textreel.recipes.looking import Examiner, answer_windows
 from textreel.recipes.prepare import build_learner, open_encoder
 from textreel.recipes.recipe import RecipeError
 from textreel.recipes.run_study import find_study, folder_name, run_study, seeded
-from textreel.recipes.study import Cell, Look, Study, StudyReport, difference, interval, make_row
+from textreel.recipes.study import (
+    Cell,
+    Look,
+    Study,
+    StudyReport,
+    difference,
+    interval,
+    make_row,
+    student_95,
+)
 from textreel.recipes.topa_studies import STUDIES, TABLES, chosen_cells
 from textreel.synth.world.questions import QUESTION_TYPES
 
@@ -74,6 +83,10 @@ def test_an_interval_over_seeds() -> None:
     assert interval([0.5]) == (0.5, None)
     mean, half = interval([0.4, 0.6])
     assert mean == pytest.approx(0.5) and half == pytest.approx(12.706 * 0.1)
+    points = {1: 12.706, 9: 2.262, 10: 2.228, 11: 2.201, 19: 2.093, 29: 2.045, 99: 1.984}
+    assert {df: round(student_95(df), 3) for df in points} == points
+    eleven = interval([0.4, 0.6] * 5 + [0.5])[1]
+    assert eleven == pytest.approx(2.228 * 0.1 / 11**0.5, abs=1e-5)
 
 
 def test_rows_and_differences() -> None:
@@ -89,6 +102,19 @@ def test_rows_and_differences() -> None:
     report = StudyReport(study="s", seeds=(0, 1), questions=4, rows=(one, none))
     text = describe_study(report)
     assert "c | l  0.600 +- 1.271 (stderr 0.100)  gap 0.20" in text and "too many" in text
+    alone = make_row(cell, look, [{**found, "macro": 0.5, "stderr": None}])
+    assert alone.stderr is None, "a single video tells none"
+    report = StudyReport(study="s", seeds=(0,), questions=4, rows=(alone,))
+    assert "c | l  0.500  gap 0.20" in describe_study(report)
+
+
+def test_a_look_at_a_single_video_is_kept_without_an_error(tmp_path: Path) -> None:
+    study = toy_study("long", num_scenes=1)
+    encoder = open_encoder(study.recipe)
+    examiner = Examiner(study, encoder, store=tmp_path)
+    learner = build_learner(study.recipe, encoder)
+    found = examiner.look(learner, study.recipe, Look(name="long", seconds=16.0))
+    assert found["stderr"] is None and 0 <= found["macro"] <= 1
 
 
 @pytest.mark.slow

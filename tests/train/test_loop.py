@@ -153,12 +153,20 @@ def test_accuracy_at_step_0_is_logged_before_anything_is_learnt(tmp_path: Path) 
         seen.append((untouched, model.training, torch.is_grad_enabled()))
         return {"accuracy": 0.25}
 
-    result = train(model, data(), config(evaluate_every=5), tmp_path, evaluate=evaluate)
+    modes: set[bool] = set()
+    result = train(
+        model,
+        data(),
+        config(evaluate_every=5),
+        tmp_path,
+        evaluate=evaluate,
+        progress=lambda _: modes.add(model.training),
+    )
     assert _lines(tmp_path)[0] == {"step": 0, "evaluation": {"accuracy": 0.25}}
     assert [e["step"] for e in result.evaluations] == [0, 5, 10, 12]
     assert seen[0] == (True, False, False)
     assert seen[1:] == [(False, False, False)] * 3
-    assert model.training
+    assert modes == {True}, "training goes on behind every evaluation"
 
 
 def test_log_lines_say_how_fast_and_how_idle(tmp_path: Path) -> None:
@@ -243,6 +251,15 @@ def test_the_caller_keeps_generator_and_threads(tmp_path: Path) -> None:
     train(model, data(), config(threads=threads + 1), tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
+
+
+def test_a_trained_model_draws_no_dropout(tmp_path: Path) -> None:
+    for _ in range(2):  # trained, and read when it was finished
+        model = LittleModel(dropout=0.5)
+        train(model, data(), config(), tmp_path)
+        batch = data().batch(0)
+        assert not model.training
+        assert torch.equal(model.loss(batch), model.loss(batch))
 
 
 def test_a_measured_choice_is_recorded_and_repeated(tmp_path: Path) -> None:

@@ -35,6 +35,16 @@ def test_what_is_recorded_comes_back(tmp_path: Path) -> None:
     assert found.machine.path == PATH
 
 
+def test_another_gpu_is_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {0: "A100", 1: "H200"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[device.index])
+    one, other = (
+        this_machine(PATH, threads=2, device=torch.device("cuda", index)) for index in (0, 1)
+    )
+    with pytest.raises(RunChangedError, match=r"device='cuda \(A100\)', this is device='cuda \(H2"):
+        open_run(tmp_path, _manifest(machine=one), _manifest(machine=other), inexact=False)
+
+
 def test_the_first_setting_that_differs_is_named_with_both_values(tmp_path: Path) -> None:
     now = _manifest(config=config_json(config(lr=0.5, seed=9)))
     with pytest.raises(RunChangedError, match=r"started with lr=0\.03, this is lr=0\.5") as error:

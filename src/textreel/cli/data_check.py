@@ -8,6 +8,7 @@ import typer
 from textreel.cli import textvid_options as opt
 from textreel.cli.checking import checker_of
 from textreel.cli.errors import OptionError
+from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, emit_failed
 from textreel.cli.words import count_all
 
@@ -74,7 +75,7 @@ def data_check(
 
     if corpus is not None:
         others = (encoder, benchmarks, limits, list_to, keep_to, blind_llm, blind_answers)
-        if model or key_env or any(other is not None for other in others):
+        if model or key_env or device != "cpu" or any(other is not None for other in others):
             raise OptionError("--as checks an annotation file: of the others it takes --max-bad")
         _check_corpus(file, corpus, fields=fields, media=media, max_bad=max_bad, as_json=as_json)
         return
@@ -84,9 +85,9 @@ def data_check(
     from textreel.data.errors import TooManyBadError
     from textreel.synth.check.report import check_file
 
-    if blind_llm is None and (model or key_env or blind_answers):
+    if blind_llm is None and (model or key_env or blind_answers or device != "cpu"):
         raise OptionError(
-            "--model, --key-env and --blind-answers have no effect without --blind-llm"
+            "--model, --key-env, --device and --blind-answers have no effect without --blind-llm"
         )
     checker = checker_of(limits=limits, benchmarks=benchmarks, encoder=encoder)
     report, bad = check_file(file, checker, list_to=list_to, keep_to=keep_to, max_bad=max_bad)
@@ -158,6 +159,7 @@ def _blind(
     if options.kind == "world":
         raise OptionError("the world's grammar answers no questions", hint="name a language model")
     check_writer(options)
+    check_device(device)
     return ask_blind(
         read_any(file), writer=make_writer(options), name=options.name, count=count, answers=answers
     )

@@ -15,8 +15,9 @@ PACKAGES = (
 )
 DEMO_MEMORY_BYTES = 2 * 1024**3
 """What the demo may use at most."""
-BYTES_PER_FROZEN_PARAMETER = 2  # bf16
-BYTES_PER_TRAINED_PARAMETER = 2 + 2 + 3 * 4  # bf16, its gradient; fp32 copy and two moments
+BF16_BYTES, FLOAT32_BYTES = 2, 4
+BYTES_PER_TRAINED_PARAMETER = 4 * FLOAT32_BYTES  # itself, its gradient, two moments
+MAIN = "main memory"
 SHARE_TO_RUN = 0.7  # the rest: pixels, activations, keys and values, the system
 SHARE_TO_TRAIN = 0.5  # the other half: activations, trained parts and their optimiser state
 
@@ -161,10 +162,12 @@ def running_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[s
         if size is None:
             lines.append(f"{place}: size unknown, so nothing is promised")
             continue
-        largest = _billions(size, SHARE_TO_RUN, BYTES_PER_FROZEN_PARAMETER)
+        looking = _billions(size, SHARE_TO_RUN, BF16_BYTES)
+        run = _billions(size, SHARE_TO_RUN, FLOAT32_BYTES)
         lines.append(
-            f"{place}: a run or an image-LLM of up to {largest} billion parameters in bf16 "
-            f"({SHARE_TO_RUN:.0%} of {show_bytes(size)})"
+            f"{place}: an image-LLM of up to {looking} billion parameters in bf16, or a run around "
+            f"a decoder of up to {run} billion in float32 ({SHARE_TO_RUN:.0%} of "
+            f"{show_bytes(size)})"
         )
     return lines
 
@@ -176,18 +179,19 @@ def training_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[
         if size is None:
             lines.append(f"{place}: size unknown, so nothing is promised")
             continue
-        frozen = _billions(size, SHARE_TO_TRAIN, BYTES_PER_FROZEN_PARAMETER)
+        kind, size_bytes = ("float32", FLOAT32_BYTES) if place == MAIN else ("bf16", BF16_BYTES)
+        frozen = _billions(size, SHARE_TO_TRAIN, size_bytes)
         whole = _billions(size, SHARE_TO_TRAIN, BYTES_PER_TRAINED_PARAMETER)
         lines.append(
-            f"{place}: around a frozen decoder of up to {frozen} billion parameters in bf16, or "
-            f"all of a model of up to {whole} billion (half of {show_bytes(size)}; arithmetic, "
+            f"{place}: around a frozen decoder of up to {frozen} billion parameters in {kind}, "
+            f"or all of a model of up to {whole} billion (half of {show_bytes(size)}; arithmetic, "
             f"which says nothing about time)"
         )
     return lines
 
 
 def _places(memory: int | None, accelerators: list[Accelerator]) -> list[tuple[str, int | None]]:
-    return [("main memory", memory)] + [(a.name, a.memory_bytes) for a in accelerators]
+    return [(MAIN, memory)] + [(a.name, a.memory_bytes) for a in accelerators]
 
 
 def _billions(size_bytes: int, share: float, bytes_per_parameter: int) -> str:

@@ -76,6 +76,8 @@ def check_device(name: str) -> None:
     Raises:
         OptionError: naming the devices that there are.
     """
+    if name == "cpu":
+        return
     import torch
 
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

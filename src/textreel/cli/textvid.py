@@ -9,6 +9,7 @@ import typer
 from textreel.cli import textvid_options as opt
 from textreel.cli.checking import checker_of
 from textreel.cli.errors import OptionError
+from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, emit_failed
 from textreel.cli.progress import Display
 from textreel.cli.words import count_all
@@ -79,6 +80,7 @@ def synth_textvid(
     llms = tuple(llm or ["world"])
     who = WriterOptions(llm=llms, model=model, key_variable=key_env, pool=pool, device=device)
     check_writer(who)
+    check_device(device)
     asked = {
         "--language": language != "English",
         "--prompts": prompts is not None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textreel.cli.errors import OptionError
+from textreel.cli.loading import Device, check_device
 from textreel.cli.output import JsonOption, emit
 from textreel.cli.progress import Display
 
@@ -38,6 +39,7 @@ def train(
     inexact: Annotated[
         bool, typer.Option("--inexact", help="Go on though other last bits must be expected.")
     ] = False,
+    device: Device = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Train as a recipe says, or make a study's table; safe to kill and to call again."""
@@ -46,16 +48,18 @@ def train(
     from textreel.recipes.training import find_recipe, run_recipe
 
     settings = set_ or []
+    check_device(device)
     if (found := _find_study(recipe, settings)) is not None:
-        if inexact or stage:
-            raise OptionError("--inexact and --stage have no effect on a study")
+        if inexact or stage or device != "cpu":
+            raise OptionError("--inexact, --stage and --device have no effect on a study")
         study, run, describe = found
         with Display() as display:
             report = run(study, out, show=display.update)
         emit(report, as_json=as_json, text=describe(report))
         return
     if (senses := find_senses_recipe(recipe, settings=settings)) is not None:
-        _train_senses(senses, out, stage=stage, inexact=inexact, as_json=as_json)
+        results = _train_senses(senses, out, stage=stage, inexact=inexact, device=device)
+        _emit_stages(senses.name, results, out, stage=stage, as_json=as_json)
         return
     if stage:
         raise OptionError(f"--stage {stage}: {recipe} has no stages")
@@ -63,11 +67,12 @@ def train(
     with Display() as display:
         if frames is not None:
             name, update = frames.name, display.update
-            result = run_frame_recipe(frames, out, show=update, inexact=inexact)
+            result = run_frame_recipe(frames, out, show=update, inexact=inexact, device=device)
         else:
             resolved = find_recipe(recipe, settings=settings)
             name = resolved.name
-            result = run_recipe(resolved, out, show=display.update, inexact=inexact)
+            update = display.update
+            result = run_recipe(resolved, out, show=update, inexact=inexact, device=device)
     emit(result, as_json=as_json, text=describe_run(name, result, out))
 
 
@@ -109,25 +114,39 @@ def describe_senses(report: "SensesReport") -> str:
     lines = [f"{report.study}: {report.questions} questions"]
     width = max((len(f"{row.arm} | {row.look}") for row in report.rows), default=0)
     for row in report.rows:
-        kinds = " ".join(f"{k} {v:.2f} ({row.errors[k]:.2f})" for k, v in row.by_type.items())
-        macro = "" if row.macro is None else f"{row.macro:.3f} ({row.macro_error:.3f})"
+        kinds = " ".join(f"{k} {v:.2f}{_of(row.errors[k], 2)}" for k, v in row.by_type.items())
+        macro = "" if row.macro is None else f"{row.macro:.3f}{_of(row.macro_error, 3)}"
         lines.append(f"{f'{row.arm} | {row.look}':<{width}}  {macro:<14} {kinds}")
-    lines += [f"{c.what}: {c.value:+.3f} +- {c.half_width:.3f}" for c in report.comparisons]
+    lines += [
+        f"{c.what}: {c.value:+.3f}" + ("" if c.half_width is None else f" +- {c.half_width:.3f}")
+        for c in report.comparisons
+    ]
     lines += [f"{arm}: trained in {cpu_s:.0f} CPU-s" for arm, cpu_s in report.trained_cpu_s.items()]
     return "\n".join([*lines, *report.remarks])
 
 
-def _train_senses(
-    recipe: "SensesRecipe", out: Path, *, stage: str, inexact: bool, as_json: bool
-) -> None:
-    from dataclasses import asdict
+def _of(error: float | None, digits: int) -> str:
+    """Return a standard error in brackets; nothing where a single video tells none."""
+    return "" if error is None else f" ({error:.{digits}f})"
 
+
+def _train_senses(
+    recipe: "SensesRecipe", out: Path, *, stage: str, inexact: bool, device: str
+) -> dict[str, "TrainResult"]:
     from textreel.recipes.senses_training import run_senses
 
     with Display() as display:
-        results = run_senses(recipe, out, stage=stage, show=display.update, inexact=inexact)
+        show = display.update
+        return run_senses(recipe, out, stage=stage, show=show, inexact=inexact, device=device)
+
+
+def _emit_stages(
+    recipe: str, results: "dict[str, TrainResult]", out: Path, *, stage: str, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
     lines = [
-        f"{recipe.name}, {name}: loss {result.loss:.3f} after {result.steps} steps"
+        f"{recipe}, {name}: loss {result.loss:.3f} after {result.steps} steps"
         for name, result in results.items()
     ]
     told = {"ok": True, "out": str(out), "stages": {n: asdict(r) for n, r in results.items()}}
@@ -149,12 +168,13 @@ def describe_study(report: "StudyReport") -> str:
 def describe_row(row: "StudyRow", width: int) -> str:
     """Return one line of a table: mean, interval over seeds, error over videos, gap and noise."""
     name = f"{row.cell} | {row.look}"
-    if row.mean is None or row.stderr is None or row.gap is None:
+    if row.mean is None or row.gap is None:
         return f"{name:<{width}}  {row.why}"
+    error = "" if row.stderr is None else f" (stderr {row.stderr:.3f})"
     spread = "" if row.half_width is None else f" +- {row.half_width:.3f}"
     kinds = " ".join(f"{kind} {value:.2f}" for kind, value in row.by_type.items())
     return (
-        f"{name:<{width}}  {row.mean:.3f}{spread} (stderr {row.stderr:.3f})"
+        f"{name:<{width}}  {row.mean:.3f}{spread}{error}"
         f"  gap {row.gap:.2f} noise {row.noise:g}  {kinds}"
     )
 

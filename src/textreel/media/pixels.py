@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from textreel.media.hdr import HDR_TRANSFERS, to_sdr
 
 SQUARE_TOLERANCE = 0.01
-FIXED_ONE = 65_536
-"""1.0 in the display matrix's 16.16 numbers (ISO/IEC 14496-12, 6.2.2)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,32 +62,6 @@ class DecodeLimits:
             raise ValueError(f"DecodeLimits: cpu_s={self.cpu_s}, wall_s={self.wall_s} must be > 0")
 
 
-def read_clip_guarded(
-    path: Path | str,
-    spec: SamplingSpec | None = None,
-    *,
-    limits: DecodeLimits | None = None,
-    sound: SoundMode = "skip",
-    sound_rate_hz: int | None = DEFAULT_SOUND_RATE_HZ,
-) -> Clip:
-    """Read one file as `read_clip` does, in a process of its own (about 0.2 s more).
-
-    Args:
-        path: see `read_clip`.
-        spec: see `read_clip`.
-        limits: how long it may take.
-        sound: see `read_clip`.
-        sound_rate_hz: see `read_clip`.
-
-    Raises:
-        DecodeTimeoutError: a limit was passed.
-        DecoderCrashError: the process died.
-        MediaError: see `read_clip`.
-    """
-    with GuardedReader(limits) as reader:
-        return reader.read(path, spec, sound=sound, sound_rate_hz=sound_rate_hz).clip
-
-
 class GuardedReader:
     """A worker process that decodes files one after the other. Not for use by several threads."""
 

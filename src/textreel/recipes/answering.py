@@ -65,7 +65,7 @@ def sit_exam(
             for item in asked
         ]
         for item, answer in zip(asked, session.ask_many(questions), strict=True):
-            rows[item.id] = _row(item, answer.chosen, answer.probabilities)
+            rows[item.id] = exam_row(item, answer.chosen, answer.probabilities)
     return [rows[item.id] for item in items]
 
 
@@ -115,14 +115,15 @@ def answer_exam(
                 (choices[i].prompt, None if features is None else features[items[i].video_id])
                 for i in part
             ]
-        )
+        ).to(model.decoder.device)
         scores = model.score(batch, [choices[i].options for i in part])
         for i, score in zip(part, scores, strict=True):
-            rows[i] = _row(items[i], score.best, tuple(score.probabilities().tolist()))
+            rows[i] = exam_row(items[i], score.best, tuple(score.probabilities().tolist()))
     return [rows[i] for i in range(len(items))]
 
 
-def _row(item: ExamItem, chosen: int | None, probabilities: tuple[float, ...]) -> ChoiceRow:
+def exam_row(item: ExamItem, chosen: int | None, probabilities: tuple[float, ...]) -> ChoiceRow:
+    """Return the row of a question that was answered."""
     return ChoiceRow(
         question_id=item.id,
         video_id=item.video_id,

@@ -65,6 +65,7 @@ from textreel.serve.session import load
 from textreel.synth.world.exam import Exam, draw_exam
 from textreel.synth.world.questions import QUESTION_TYPES
 from textreel.synth.world.textual import draw_textual_videos
+from textreel.train.checkpoint import latest
 from textreel.train.contracts import Progress
 from textreel.train.primitives import keep_few_primitives
 
@@ -205,7 +206,12 @@ def _train(
             data,
             replace(recipe.train, evaluate_every=max(1, recipe.train.steps // settings.watches)),
             out / "run",
-            evaluate=_watcher(sighted, validation, settings.watch_per_kind),
+            evaluate=_watcher(
+                sighted,
+                validation,
+                settings.watch_per_kind,
+                goes_on=latest(out / "run" / "checkpoints") is not None,
+            ),
             progress=partial(_report, show, "align"),
         )
     blind, brief = build_learner(recipe, encoder), quarter(recipe)
@@ -230,16 +236,19 @@ def _film_and_watch(
 
 
 def _watcher(
-    learner: Learner, validation: ExamFeatures, per_kind: int
+    learner: Learner, validation: ExamFeatures, per_kind: int, *, goes_on: bool
 ) -> Callable[[], dict[str, float]]:
-    """Measure on all validation questions before the first step, then on `per_kind` of a type."""
+    """Measure on all validation questions before the first step, then on `per_kind` of a type.
+
+    A run that goes on is past its first step.
+    """
     left = dict.fromkeys(QUESTION_TYPES, per_kind)
     some = []
     for item in validation.items:
         if left[item.question.kind]:
             left[item.question.kind] -= 1
             some.append(item)
-    first = [validation.items]
+    first = [] if goes_on else [validation.items]
 
     def evaluate() -> dict[str, float]:
         items = first.pop() if first else some

@@ -190,7 +190,8 @@ def teach_eyes(
         data = EyesData(part, made, source, seed=recipe.seed)
         if distance and latest(out / folder / "checkpoints") is None:
             with _threads(part.train.threads):
-                eyes.fit(data.batch(step) for step in range(min(FITTED, part.train.steps)))
+                steps = range(min(FITTED, part.train.steps))
+                eyes.fit(data.batch(step).to(made.model.device) for step in steps)
         config = replace(part.train, seed=part.train.seed or recipe.seed)
         evaluate = words_seen_check(eyes, data)
         train(eyes, data, config, out / folder, evaluate=evaluate, progress=report, inexact=inexact)
@@ -238,6 +239,7 @@ def words_seen_check(eyes: Eyes, data: EyesData) -> Evaluate:
 
 def _share_said(eyes: Eyes, batch: EyesBatch) -> float:
     """Return the share of words that vectors say first, blank ones left out."""
+    batch = batch.to(eyes.words.device)
     wanted = (batch.words != NONE) & (batch.weights == 1)[..., None]
     order = eyes.logits(batch.pixels).argsort(dim=-1, descending=True).argsort(dim=-1)
     ranks = order.gather(-1, batch.words.clamp(min=0))

@@ -60,7 +60,12 @@ def find_frame_recipe(name: str, *, settings: Sequence[str] = ()) -> FrameRecipe
 
 
 def run_frame_recipe(
-    recipe: FrameRecipe, out: Path, *, show: Show = lambda *_: None, inexact: bool = False
+    recipe: FrameRecipe,
+    out: Path,
+    *,
+    show: Show = lambda *_: None,
+    inexact: bool = False,
+    device: torch.device | str = "cpu",
 ) -> TrainResult:
     """Fine-tune an image-LLM as a recipe says, and write a run; safe to kill and to call again.
 
@@ -69,6 +74,7 @@ def run_frame_recipe(
         out: the run's folder.
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
+        device: where it trains. Weights and batches are drawn on the processor.
 
     Raises:
         RecipeError: no data, or the folder's run was begun with other settings.
@@ -76,7 +82,7 @@ def run_frame_recipe(
     """
     check_places(recipe)
     check_recipe(recipe, out)
-    made = open_learner(recipe)
+    made = open_learner(recipe, device=device)
     source = open_source(recipe, made)
     records, lengths = open_records(recipe, made, source, out, show=show)
     source = replace(source, drawer=kept_fonts(source.drawer, out))
@@ -106,16 +112,17 @@ def run_frame_recipe(
     return result
 
 
-def open_learner(recipe: FrameRecipe) -> ImageLLM:
-    """Load or build the recipe's model, and set what learns."""
+def open_learner(recipe: FrameRecipe, *, device: torch.device | str = "cpu") -> ImageLLM:
+    """Load or build the recipe's model on a device, and set what learns."""
     if recipe.model == NEW_TINY:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             made = new_tiny_image_llm(load_decoder(TINY_DECODER), load_tokenizer(TINY_DECODER))
     else:
         settings = PictureSettings(tiles=recipe.tiles, frame_tokens=recipe.frame_tokens)
-        made = load_image_llm(recipe.model, settings=settings)
+        made = load_image_llm(recipe.model, device=device, settings=settings)
     tune(made.model, recipe.tuning, generator=torch.Generator().manual_seed(recipe.seed))
+    made.model.to(device)
     return made
 
 

@@ -80,7 +80,7 @@ class Examiner:
         values = torch.cat([features[scene.id].values[:, 0] for scene in scenes])
         return {
             "macro": scores.macro.value,
-            "stderr": scores.macro.stderr,
+            "stderr": scores.macro.json_stderr,
             "by_type": {kind: score.value for kind, score in scores.by_kind.items()},
             "gap": gap(values.float(), self._text_vectors(recipe)),
         }

@@ -14,8 +14,8 @@ from textreel.recipes.recipe import AlignRecipe, is_world, world_count
 
 KNOWN_WIDTHS = {"openai/clip-vit-large-patch14": 768}
 """Joint-space vectors of encoders that need not be here to be planned with."""
-FROZEN_BYTES = 2
-"""bfloat16."""
+HALVED_BYTES, FULL_BYTES = 2, 4
+"""bfloat16, float32."""
 TRAINED_BYTES = 4 + 4 + 2 * 4
 """float32, its gradient, and AdamW's two moments."""
 
@@ -38,8 +38,9 @@ class TrainingPlan:
         effective_batch: prompts in an update.
         prompts: in the whole training.
         videos: that the data hold, where that is known without reading them.
-        weights_bytes: the frozen decoder in bfloat16, and the trained part with its gradient and
-            optimizer in float32; activations are not counted.
+        weights_bytes: on an accelerator; the frozen decoder in bfloat16 where the recipe's
+            precision is bf16, and everything else, the trained part with its gradient and
+            optimizer, in float32. Activations are not counted.
     """
 
     recipe: str
@@ -73,6 +74,7 @@ def plan_training(recipe: AlignRecipe) -> TrainingPlan:
     connector = _count(model.connector)
     schedule = recipe.schedule
     batch = schedule.batch_size * schedule.accumulate
+    per_frozen = HALVED_BYTES if recipe.halves_frozen("cuda") else FULL_BYTES
     return TrainingPlan(
         recipe=recipe.name,
         kind=recipe.kind,
@@ -87,7 +89,7 @@ def plan_training(recipe: AlignRecipe) -> TrainingPlan:
         effective_batch=batch,
         prompts=schedule.steps * batch,
         videos=_videos(recipe),
-        weights_bytes=FROZEN_BYTES * frozen + TRAINED_BYTES * trained,
+        weights_bytes=per_frozen * frozen + TRAINED_BYTES * trained,
     )
 
 

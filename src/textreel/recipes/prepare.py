@@ -80,12 +80,13 @@ def read_videos_of(data: str, *, field: str = "data") -> list[TextualVideo]:
     return videos
 
 
-def open_encoder(recipe: AlignRecipe) -> TextEncoder:
+def open_encoder(recipe: AlignRecipe, *, device: torch.device | str = "cpu") -> TextEncoder:
     """Load the recipe's encoder: its text side, and its pictures or sounds."""
     return open_text_encoder(
         locate(recipe.encoder),
         weights=recipe.encoder_weights,
         tokenizer=recipe.encoder_tokenizer,
+        device=device,
     )
 
 
@@ -127,7 +128,11 @@ def centred(features: Sequence[Features], encoder: TextEncoder) -> list[Features
 
 
 def build_learner(
-    recipe: AlignRecipe, encoder: TextEncoder, *, adapter: AdapterKind | None = None
+    recipe: AlignRecipe,
+    encoder: TextEncoder,
+    *,
+    adapter: AdapterKind | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Learner:
     """Build the recipe's model around a freshly loaded decoder.
 
@@ -135,6 +140,7 @@ def build_learner(
         recipe: decoder, connector and adapter.
         encoder: whose features are read.
         adapter: instead of the recipe's.
+        dtype: of the frozen decoder's weights.
     """
     config = replace(
         model_config(recipe, feature_dim=encoder.dim, adapter=adapter),
@@ -143,7 +149,7 @@ def build_learner(
         encoder_revision=encoder.revision,
     )
     generator = torch.Generator().manual_seed(recipe.seed)
-    model = TrackLM(load_decoder(recipe.decoder), config, generator=generator)
+    model = TrackLM(load_decoder(recipe.decoder, dtype=dtype), config, generator=generator)
     collator = Collator(
         load_tokenizer(recipe.decoder),
         TEMPLATES[recipe.template],

@@ -218,6 +218,14 @@ class AlignRecipe:
         if self.wide_gap and (self.memory or self.validation.data):
             raise RecipeError("wide_gap is for studies, whose looks say what is asked and crossed")
 
+    def halves_frozen(self, device: str) -> bool:
+        """Return whether frozen weights are held in bfloat16 on a device of that type.
+
+        They are on an accelerator, where the recipe's arithmetic is bfloat16 anyway: half of the
+        memory, and nothing to cast in every step. On a processor they stay as they were.
+        """
+        return device != "cpu" and self.train.precision == "bf16"
+
     @property
     def schedule(self) -> TrainConfig:
         """The training as it is run: shorter where a fraction of the data keeps its epochs."""

@@ -49,6 +49,7 @@ class Sources:
         run: the run's folder, where a frame encoder is that the recipe has built.
         revisions: of the encoders, by `image` and `sound`; features of another are refused.
         max_bad: rows of an annotation file that may be bad.
+        device: where encoders run.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Sources:
         revisions: Mapping[str, str],
         run: Path | None = None,
         max_bad: int | str | None = "1%",
+        device: torch.device | str = "cpu",
     ) -> None:
         self.recipe, self.collator, self.features = recipe, collator, features
+        self.device = device
         self.revisions, self.max_bad, self.run = revisions, max_bad, run
         self._world: dict[str, WorldData] = {}
         self._encoders: dict[str, Encoder] = {}
@@ -81,7 +84,8 @@ class Sources:
                 hint="align on texts with a dual encoder: CLIP, SigLIP, the tiny towers",
             )
         if choice.name not in self._encoders:
-            self._encoders[choice.name] = open_encoder(locate(choice.name, base=self.run))
+            place = locate(choice.name, base=self.run)
+            self._encoders[choice.name] = open_encoder(place, device=self.device)
         return self._encoders[choice.name]
 
     def world(self, name: str) -> WorldData:

@@ -27,7 +27,7 @@ from textreel.media.sound_clips import SoundClipSpec
 from textreel.models.batch import Features
 from textreel.models.encoders import DualEncoder
 from textreel.models.open_encoder import Encoder
-from textreel.recipes.answering import BATCH_SIZE, ExamItem
+from textreel.recipes.answering import BATCH_SIZE, ExamItem, exam_row
 from textreel.recipes.clips import world_pictures
 from textreel.recipes.demo_media import exam_items, rendered_features
 from textreel.recipes.senses_means import heard_features, sound_means
@@ -232,18 +232,5 @@ def answer_senses(
             batch = collator.collate([SensesSample(choices[i].prompt, *shown[i]) for i in part])
             scores = model.score(batch, [choices[i].options for i in part])
             for i, score in zip(part, scores, strict=True):
-                rows[i] = _row(items[i], score.best, tuple(score.probabilities().tolist()))
+                rows[i] = exam_row(items[i], score.best, tuple(score.probabilities().tolist()))
     return [rows[i] for i in range(len(items))]
-
-
-def _row(item: ExamItem, chosen: int, probabilities: tuple[float, ...]) -> ChoiceRow:
-    return ChoiceRow(
-        question_id=item.id,
-        video_id=item.video_id,
-        kind=item.question.kind,
-        answer=item.question.answer,
-        chosen=chosen,
-        num_options=len(item.question.options),
-        probabilities=probabilities,
-        prompt=item.question.question,
-    )

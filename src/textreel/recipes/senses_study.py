@@ -9,6 +9,7 @@ are clustered by video; one seed, so nothing is said about other seeds.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from textreel.data.files import fingerprint, write_atomic
 from textreel.data.journal import Journal
 from textreel.evaluate.choices import paired_difference, score_system
 from textreel.evaluate.rows import ChoiceRow, read_rows, write_rows
+from textreel.evaluate.score import Z_95
 from textreel.models.decoder import locate
 from textreel.models.encoders import DualEncoder, load_encoder
 from textreel.models.open_encoder import open_encoder
@@ -68,7 +70,7 @@ class SensesRow:
         arm: the variant.
         look: how it was tested.
         by_type: accuracy of each question type that was asked.
-        errors: their standard errors, clustered by video.
+        errors: their standard errors, clustered by video; None for a single video.
         macro: mean over the picture types, where all were asked.
         macro_error: its standard error.
     """
@@ -76,7 +78,7 @@ class SensesRow:
     arm: str
     look: str
     by_type: dict[str, float]
-    errors: dict[str, float]
+    errors: dict[str, float | None]
     macro: float | None = None
     macro_error: float | None = None
 
@@ -88,12 +90,12 @@ class Comparison:
     Attributes:
         what: which two, and on which type.
         value: the first minus the second.
-        half_width: of its 95% interval.
+        half_width: of its 95% interval; None for a single video.
     """
 
     what: str
     value: float
-    half_width: float
+    half_width: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,9 +259,9 @@ def make_report(
                 arm=arm,
                 look=look,
                 by_type={kind: score.value for kind, score in scores.by_kind.items()},
-                errors={kind: score.stderr for kind, score in scores.by_kind.items()},
+                errors={kind: score.json_stderr for kind, score in scores.by_kind.items()},
                 macro=None if macro is None else macro.value,
-                macro_error=None if macro is None else macro.stderr,
+                macro_error=None if macro is None else macro.json_stderr,
             )
         )
     compared = [
@@ -295,7 +297,8 @@ def _difference(
         return None
     paired = paired_difference(left, right, metric=metric, kinds=kinds)
     what = f"{', '.join(one)} - {', '.join(other)}: {metric}"
-    return Comparison(what=what, value=paired.value, half_width=1.96 * paired.stderr)
+    half = None if math.isnan(paired.stderr) else Z_95 * paired.stderr
+    return Comparison(what=what, value=paired.value, half_width=half)
 
 
 def tiny_study() -> SensesStudy:

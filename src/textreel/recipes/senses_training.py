@@ -75,7 +75,7 @@ class SensesLearner:
     """A model with its collator.
 
     Attributes:
-        model: untrained, on the CPU.
+        model: untrained.
         collator: of its decoder's tokenizer and the recipe's template.
     """
 
@@ -91,6 +91,7 @@ def run_senses(
     show: Show = lambda *_: None,
     inexact: bool = False,
     features: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, TrainResult]:
     """Train a recipe's stages, or one of them; safe to kill and to call again.
 
@@ -101,6 +102,7 @@ def run_senses(
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
         features: where the world's features go; None: into the run's folder.
+        device: where its stages encode and train; a frame encoder of its own on the processor.
 
     Returns:
         The end of every stage that was run now, by name; finished ones are only read.
@@ -114,13 +116,14 @@ def run_senses(
         raise StageError(f"there is no stage {stage!r}", hint=f"one of {', '.join(names)}")
     _check_folder(recipe, out)
     _build_frames(recipe, out, show, inexact=inexact)
-    learner = build_senses(recipe, out)
+    learner = build_senses(recipe, out, device=device)
     sources = Sources(
         recipe,
         learner.collator,
         features or out / "features",
         run=out,
         revisions=encoder_revisions(learner.model.config),
+        device=device,
     )
     results: dict[str, TrainResult] = {}
     for name in names[: names.index(stage) + 1] if stage else names:
@@ -227,8 +230,9 @@ class _Stage:
                 hint="give its stage such a mix",
             )
         world = self.sources.world(source)
-        table = model.decoder.get_input_embeddings().weight
-        assert isinstance(table, torch.Tensor)
+        embeddings = model.decoder.get_input_embeddings().weight
+        assert isinstance(embeddings, torch.Tensor)
+        table = embeddings.detach().float().cpu()  # batches are made on the processor
         for branch in _branches(self.stage.trains):
             connector = model.branch(branch)
             made = image_samples if branch == "image" else sound_samples
@@ -256,7 +260,7 @@ class _Stage:
         return words_data(
             samples,
             self.sources.collator.tokenizer,
-            table.detach().float(),
+            table,
             noise=self.recipe.noise,
             batch_size=batch_size,
             seed=self.recipe.seed,
@@ -272,7 +276,8 @@ class _Stage:
         """Open a branch's eyes before the first step, where the stage wants it."""
         if not self.stage.eyes:
             return
-        some = samples[:FITTED_ON]
+        some, device = samples[:FITTED_ON], connector.project.weight.device
+        connector.cpu()
         open_eyes(
             connector,
             torch.cat([sample.features.values.float() for sample in samples]),
@@ -282,6 +287,7 @@ class _Stage:
         )
         batch = self._words(some, table, len(some))[0].batch(0)
         fit_last_map(connector, batch.track, batch.words)
+        connector.to(device)
 
     def _config(self) -> TrainConfig:
         config = self.stage.train
@@ -307,12 +313,15 @@ def _branches(trains: Sequence[str]) -> list[Branch]:
     return found
 
 
-def build_senses(recipe: SensesRecipe, run: Path | None = None) -> SensesLearner:
+def build_senses(
+    recipe: SensesRecipe, run: Path | None = None, *, device: torch.device | str = "cpu"
+) -> SensesLearner:
     """Build a recipe's model around a freshly loaded decoder, with its collator.
 
     Args:
         recipe: which.
         run: its folder, where a frame encoder is that it has built.
+        device: where the model is put; its weights are drawn on the processor.
     """
     config = senses_config(recipe, run)
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -329,7 +338,7 @@ def build_senses(recipe: SensesRecipe, run: Path | None = None) -> SensesLearner
         max_tokens=max_positions(model.decoder) or DEFAULT_MAX_TOKENS,
         multiple=LENGTH_MULTIPLE,
     )
-    return SensesLearner(model, collator)
+    return SensesLearner(model.to(device), collator)
 
 
 def senses_config(recipe: SensesRecipe, run: Path | None = None) -> VideoLlamaConfig:

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from textreel.evaluate.score import Z_95
 from textreel.features.fuse import FuseMode
 from textreel.recipes.recipe import AlignRecipe, RecipeError
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-"""97.5% points of Student's t, by degrees of freedom."""
+"""97.5% points of Student's t, by the first degrees of freedom; see `student_95`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,7 @@ class StudyRow:
         values: macro accuracy of each seed, in the seeds' order; None where it cannot be.
         mean: of the values.
         half_width: of the 95% interval of the mean over seeds; None for one seed.
-        stderr: mean over seeds of the standard error clustered by video.
+        stderr: mean over seeds of the standard error clustered by video; None for a single video.
         by_type: mean accuracy of each question type.
         gap: distance of the means of what is shown and the training's texts, before any bridge.
         noise: of the training.
@@ -157,6 +158,24 @@ class StudyReport:
     remarks: tuple[str, ...] = ()
 
 
+def student_95(degrees: int) -> float:
+    """Return the 97.5% point of Student's t.
+
+    Beyond the table by its expansion about the normal's, right to three places (Abramowitz and
+    Stegun, 1964, 26.7.5).
+
+    >>> [round(student_95(degrees), 3) for degrees in (9, 10, 30)]
+    [2.262, 2.228, 2.042]
+    """
+    if degrees in T_95:
+        return T_95[degrees]
+    z, share = Z_95, 1 / degrees
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + share * (first + share * (second + share * third))
+
+
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean and half of its 95% interval by Student's t; None for one value.
 
@@ -168,7 +187,7 @@ def interval(values: Sequence[float]) -> tuple[float, float | None]:
     if len(values) < 2:
         return mean, None
     spread = statistics.stdev(values) / math.sqrt(len(values))
-    return mean, T_95.get(len(values) - 1, 1.96) * spread
+    return mean, student_95(len(values) - 1) * spread
 
 
 def make_row(cell: Cell, look: Look, found: Sequence[Mapping[str, Any]]) -> StudyRow:
@@ -196,13 +215,14 @@ def make_row(cell: Cell, look: Look, found: Sequence[Mapping[str, Any]]) -> Stud
     values = tuple(float(one["macro"]) for one in found)
     mean, half = interval(values)
     kinds = found[0]["by_type"]
+    errors = [one["stderr"] for one in found if one["stderr"] is not None]
     return StudyRow(
         cell=cell.name,
         look=look.name,
         values=values,
         mean=mean,
         half_width=half,
-        stderr=statistics.fmean(one["stderr"] for one in found),
+        stderr=statistics.fmean(errors) if errors else None,
         by_type={kind: statistics.fmean(one["by_type"][kind] for one in found) for kind in kinds},
         gap=statistics.fmean(one["gap"] for one in found),
         noise=noise,

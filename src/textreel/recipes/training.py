@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
+import torch
+
 from textreel.data.textual_video import TextualVideo
 from textreel.features.thin import thin_video
 from textreel.features.wide_gap import WideGap
@@ -77,6 +79,7 @@ def run_recipe(
     show: Show = lambda *_: None,
     inexact: bool = False,
     store: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> TrainResult:
     """Align a decoder as a recipe says, and write a run; safe to kill and to call again.
 
@@ -89,15 +92,20 @@ def run_recipe(
         show: told how far each phase is.
         inexact: go on although other last bits must be expected.
         store: where features go; None: into the run's folder.
+        device: where it encodes and trains. Weights and batches are drawn on the processor, so
+            that they are the same everywhere.
     """
-    encoder = open_encoder(recipe)
+    encoder = open_encoder(recipe, device=device)
     memory = keep_memory(recipe, encoder, out)
     questions = validation_of(recipe, encoder)
     videos, features = load_samples(recipe, encoder, store or out / "features", show=show)
-    bridge = make_crossing(recipe, encoder, out)
-    learner = build_learner(recipe, encoder)
+    bridge = make_crossing(recipe, encoder, out).to(device)
+    halved = recipe.halves_frozen(torch.device(device).type)
+    dtype = torch.bfloat16 if halved else torch.float32
+    learner = build_learner(recipe, encoder, dtype=dtype)
     if recipe.start:
         start_from(recipe.start, learner.model)
+    learner.model.to(device)
     data = build_data(recipe, videos, features, learner.collator)
     data = started(recipe, data, learner, videos, features)
 

@@ -1,7 +1,6 @@
 """`FrameReader`: an image-LLM as it is behind a session; frames go in as pictures."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,12 +18,11 @@ from textreel.models.batch import Features
 from textreel.models.generate import Sampling, stop_ids_of
 from textreel.models.image_mllm.frame_row import FrameRow
 from textreel.models.image_mllm.loading import ImageLLM
-from textreel.models.scoring import OptionScores
 from textreel.models.thread import Thread
 from textreel.serve.errors import EncoderMismatchError, StoryError, TooManyFramesError
 from textreel.serve.looking import Seen, Video, check_frames, fewer_frames
-from textreel.serve.questions import check_options, check_question
-from textreel.serve.reader import Asked, too_long, whole_text
+from textreel.serve.questions import as_turn
+from textreel.serve.reader import Asked, chosen, too_long, whole_text
 from textreel.serve.story import is_story
 
 UNLIMITED = 1 << 30
@@ -114,10 +112,7 @@ class FrameReader:
     def check(self, question: str, options: Sequence[str] | None) -> Turn:
         """See `Reader`."""
         tokenizer = self.made.tokenizer.backend_tokenizer
-        text = check_question(question, tokenizer=tokenizer, limit=self.limit)
-        if options is None:
-            return Turn(task="open", question=text)
-        return Turn(task="choice", question=text, options=check_options(options))
+        return as_turn(question, options, tokenizer=tokenizer, limit=self.limit)
 
     def write(self, seen: Seen, turns: Sequence[Turn]) -> Asked:
         """See `Reader`."""
@@ -146,7 +141,7 @@ class FrameReader:
             choice = self.collator.encode_choice(asked.prompt)
         except PromptTooLongError as error:
             raise too_long(asked, str(error)) from error
-        return self._chosen(asked, thread.score(self._row(asked, choice.prompt), choice.options))
+        return chosen(self, asked, thread.score(self._row(asked, choice.prompt), choice.options))
 
     def stream(self, asked: Asked, thread: Thread, *, max_new_tokens: int) -> Iterator[str]:
         """See `Reader`."""
@@ -204,15 +199,6 @@ class FrameReader:
     def _row(self, asked: Asked, record: EncodedPrompt) -> FrameRow:
         batch = self.collator.collate([(record, asked.seen.pictures)]).to(self.device)
         return FrameRow(self.model, batch)
-
-    def _chosen(self, asked: Asked, score: OptionScores) -> Answer:
-        return replace(
-            self.answer(asked, asked.turn.options[score.best]),
-            chosen=score.best,
-            options=asked.turn.options,
-            log_likelihoods=tuple(score.total.tolist()),
-            probabilities=tuple(score.probabilities().tolist()),
-        )
 
     def _text(self, ids: Sequence[int]) -> str:
         return str(self.made.tokenizer.decode(ids, skip_special_tokens=True)).strip()

@@ -4,8 +4,21 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from textreel.data.prompt import LETTERS
+from textreel.data.prompt import LETTERS, Turn
 from textreel.serve.errors import OptionsError, QuestionError
+
+
+def as_turn(
+    question: str, options: Sequence[str] | None, *, tokenizer: Tokenizer, limit: int | None
+) -> Turn:
+    """Return a checked question as a turn without an answer.
+
+    Arguments and errors as `check_question` and, of a choice, `check_options`.
+    """
+    text = check_question(question, tokenizer=tokenizer, limit=limit)
+    if options is None:
+        return Turn(task="open", question=text)
+    return Turn(task="choice", question=text, options=check_options(options))
 
 
 def check_question(question: str, *, tokenizer: Tokenizer, limit: int | None) -> str:

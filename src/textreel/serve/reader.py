@@ -7,11 +7,12 @@ choose, stream            -> one Answer, or its pieces, through a thread that ke
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from textreel.data.prompt import Prompt, Turn
 from textreel.models.answer import Answer
+from textreel.models.scoring import OptionScores
 from textreel.models.thread import Thread
 from textreel.serve.errors import QuestionError
 from textreel.serve.looking import Seen, Video
@@ -75,6 +76,17 @@ class Reader(Protocol):
 
     def answer(self, asked: Asked, text: str) -> Answer:
         """Return an answer in words with what it rests on."""
+
+
+def chosen(reader: Reader, asked: Asked, score: OptionScores) -> Answer:
+    """Return the answer to a choice, with how likely every option is."""
+    return replace(
+        reader.answer(asked, asked.turn.options[score.best]),
+        chosen=score.best,
+        options=asked.turn.options,
+        log_likelihoods=tuple(score.total.tolist()),
+        probabilities=tuple(score.probabilities().tolist()),
+    )
 
 
 def too_long(asked: Asked, why: str) -> QuestionError:

@@ -10,6 +10,8 @@ their own, and words that a caption is begun with or that are banned, are not fo
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from textreel.data.prompt import Turn
 from textreel.models.video_llama import KIND as VIDEO_LLAMA
 from textreel.serve.captions import (
@@ -26,11 +28,13 @@ from textreel.serve.senses_reader import SensesReader, load_senses_reader
 from textreel.serve.track_reader import load_track_reader
 
 
-def caption_run(run: str | Path, video: Video, *, style: CaptionStyle) -> list[Caption]:
+def caption_run(
+    run: str | Path, video: Video, *, style: CaptionStyle, device: torch.device | str = "cpu"
+) -> list[Caption]:
     """Load a run and say what a video shows; errors as `session.load`, and as of `caption`."""
     if model_kind(find_run(run)) == VIDEO_LLAMA:
-        return caption_senses(load_senses_reader(run), video, style=style)
-    return caption(load_track_reader(run), video, style=style)
+        return caption_senses(load_senses_reader(run, device=device), video, style=style)
+    return caption(load_track_reader(run, device=device), video, style=style)
 
 
 def caption_senses(reader: SensesReader, video: Video, *, style: CaptionStyle) -> list[Caption]:

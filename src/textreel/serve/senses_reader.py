@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,7 +30,6 @@ from textreel.models.imagebind import SoundScale
 from textreel.models.imagebind_encoder import NAME as IMAGEBIND
 from textreel.models.imagebind_encoder import SCALED_SUFFIX, ImageBindEncoder
 from textreel.models.open_encoder import Encoder, open_encoder
-from textreel.models.scoring import OptionScores
 from textreel.models.senses_batch import SensesBatch
 from textreel.models.sound_text import SoundTextEncoder
 from textreel.models.thread import Thread
@@ -42,8 +40,8 @@ from textreel.models.video_llama_checkpoint import Branch
 from textreel.serve.bridging import make_bridge
 from textreel.serve.errors import EncoderMismatchError, RunError, TooManyFramesError
 from textreel.serve.looking import Seen, Video
-from textreel.serve.questions import check_options, check_question
-from textreel.serve.reader import Asked, too_long, whole_text
+from textreel.serve.questions import as_turn
+from textreel.serve.reader import Asked, chosen, too_long, whole_text
 from textreel.serve.run_files import find_run
 from textreel.serve.senses_files import SensesSettings, load_senses_settings
 from textreel.serve.senses_looking import Senses, look_and_listen
@@ -115,10 +113,7 @@ class SensesReader:
     def check(self, question: str, options: Sequence[str] | None) -> Turn:
         """See `Reader`."""
         tokenizer = self.tokenizer.backend_tokenizer
-        text = check_question(question, tokenizer=tokenizer, limit=self.limit)
-        if options is None:
-            return Turn(task="open", question=text)
-        return Turn(task="choice", question=text, options=check_options(options))
+        return as_turn(question, options, tokenizer=tokenizer, limit=self.limit)
 
     def write(self, seen: Seen, turns: Sequence[Turn]) -> Asked:
         """See `Reader`."""
@@ -153,7 +148,7 @@ class SensesReader:
         """See `Reader`."""
         choice = self._choice(asked)
         row = TrackRow(self.model, self._batch([asked], [choice.prompt]))
-        return self._chosen(asked, thread.score(row, choice.options))
+        return chosen(self, asked, thread.score(row, choice.options))
 
     def stream(self, asked: Asked, thread: Thread, *, max_new_tokens: int) -> Iterator[str]:
         """See `Reader`."""
@@ -222,16 +217,7 @@ class SensesReader:
         choices = [self._choice(one) for one in asked]
         batch = self._batch(asked, [choice.prompt for choice in choices])
         scores = self.model.score(batch, [choice.options for choice in choices])
-        return [self._chosen(one, score) for one, score in zip(asked, scores, strict=True)]
-
-    def _chosen(self, asked: Asked, score: OptionScores) -> Answer:
-        return replace(
-            self.answer(asked, asked.turn.options[score.best]),
-            chosen=score.best,
-            options=asked.turn.options,
-            log_likelihoods=tuple(score.total.tolist()),
-            probabilities=tuple(score.probabilities().tolist()),
-        )
+        return [chosen(self, one, score) for one, score in zip(asked, scores, strict=True)]
 
     def _fit(self, asked: Asked, record: EncodedPrompt, more: int) -> None:
         prompt = len(record.token_ids) + self.num_tokens(asked.seen)

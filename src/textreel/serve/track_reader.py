@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +20,6 @@ from textreel.models.decoder import beside, locate, max_positions
 from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling
 from textreel.models.open_encoder import TextEncoder, open_text_encoder
-from textreel.models.scoring import OptionScores
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
@@ -29,8 +27,8 @@ from textreel.models.track_row import TrackRow
 from textreel.serve.bridging import make_bridge, make_text_bridge
 from textreel.serve.errors import TooManyFramesError
 from textreel.serve.looking import Seen, Video, check_revision, look
-from textreel.serve.questions import check_options, check_question
-from textreel.serve.reader import Asked, too_long, whole_text
+from textreel.serve.questions import as_turn
+from textreel.serve.reader import Asked, chosen, too_long, whole_text
 from textreel.serve.run_files import RunSettings, find_run, load_settings
 from textreel.serve.words import unknown_words
 
@@ -117,10 +115,7 @@ class TrackReader:
     def check(self, question: str, options: Sequence[str] | None) -> Turn:
         """See `Reader`."""
         tokenizer = self.tokenizer.backend_tokenizer
-        text = check_question(question, tokenizer=tokenizer, limit=self.limit)
-        if options is None:
-            return Turn(task="open", question=text)
-        return Turn(task="choice", question=text, options=check_options(options))
+        return as_turn(question, options, tokenizer=tokenizer, limit=self.limit)
 
     def write(self, seen: Seen, turns: Sequence[Turn]) -> Asked:
         """See `Reader`."""
@@ -151,7 +146,7 @@ class TrackReader:
     def choose(self, asked: Asked, thread: Thread) -> Answer:
         """See `Reader`."""
         record, options = self._encoded_choice(asked)
-        return self._chosen(asked, thread.score(self._row(asked, record), options))
+        return chosen(self, asked, thread.score(self._row(asked, record), options))
 
     def stream(self, asked: Asked, thread: Thread, *, max_new_tokens: int) -> Iterator[str]:
         """See `Reader`."""
@@ -214,16 +209,7 @@ class TrackReader:
         choices = [self._encoded_choice(one) for one in asked]
         batch = self._batch(asked, [record for record, _ in choices])
         scores = self.model.score(batch, [options for _, options in choices])
-        return [self._chosen(one, score) for one, score in zip(asked, scores, strict=True)]
-
-    def _chosen(self, asked: Asked, score: OptionScores) -> Answer:
-        return replace(
-            self.answer(asked, asked.turn.options[score.best]),
-            chosen=score.best,
-            options=asked.turn.options,
-            log_likelihoods=tuple(score.total.tolist()),
-            probabilities=tuple(score.probabilities().tolist()),
-        )
+        return [chosen(self, one, score) for one, score in zip(asked, scores, strict=True)]
 
     def _speak(self, asked: Sequence[Asked], max_new_tokens: int) -> list[Answer]:
         records = [self._encoded(one, max_new_tokens) for one in asked]

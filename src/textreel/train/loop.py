@@ -4,7 +4,8 @@
 
 A step depends on nothing but the weights, the optimizer, torch's generator and `data.batch(step)`;
 the first three are in the checkpoint, the last is a pure function. So the same call goes on where
-a killed one stopped, redoes what came after the last checkpoint, and ends with the same bits.
+a killed one stopped, redoes what came after the last checkpoint, and ends with the same bits; on an
+accelerator as far as its kernels repeat themselves, for some add in another order each time.
 
     run_dir/train.json      settings, fingerprints of model and data, machine (`manifest`)
            /log.jsonl       loss, rate, speed every `log_every` steps; evaluations
@@ -53,8 +54,8 @@ def train(
 ) -> TrainResult:
     """Train the parameters of `model` that require gradients; safe to kill and to call again.
 
-    The caller's generator, thread count and gradients are as before when it returns; trained
-    parameters are in float32 from the start.
+    The caller's generator, thread count and gradients are as before when it returns; the model is
+    in evaluation mode. Trained parameters are in float32 from the start.
 
     Args:
         model: built the same way in every call on one folder; the trained weights are left in it.
@@ -250,6 +251,7 @@ class _Run(Generic[BatchT]):
                 if self._due(self.config.checkpoint_every) or interrupts.signal:
                     self._save(checkpoint.rng_state(self.device))
                 interrupts.leave()
+        self.model.train(False)
         return self._result()
 
     def _due(self, every: int) -> bool:

@@ -33,7 +33,7 @@ class Machine:
 
     Attributes:
         torch: version.
-        device: type, such as `cpu`.
+        device: type, such as `cpu`; of CUDA with the name of the GPU.
         cpu_capability: vector instructions that torch's kernels use, such as `AVX512`.
         threads: of torch.
         precision: of the arithmetic.
@@ -78,12 +78,18 @@ def this_machine(path: ComputePath, *, threads: int, device: torch.device) -> Ma
     """Return the machine that this process runs on."""
     return Machine(
         torch=str(torch.__version__),
-        device=device.type,
+        device=_device_name(device),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=threads,
         precision=path.precision,
         attention=path.attention,
     )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type != "cuda":
+        return device.type
+    return f"cuda ({torch.cuda.get_device_name(device)})"
 
 
 def read(run_dir: Path) -> Manifest | None:

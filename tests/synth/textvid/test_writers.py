@@ -98,6 +98,11 @@ def test_options_name_a_writer() -> None:
         ),
         (WriterOptions(model="m"), "--model has no effect without an endpoint"),
         (WriterOptions(key_variable="K"), "--key-env has no effect without an endpoint"),
+        (WriterOptions(device="cuda"), "--device cuda has no effect without a model's folder"),
+        (
+            WriterOptions(llm=("http://127.0.0.1:1/v1",), model="m", device="cuda"),
+            "--device cuda has no effect without a model's folder",
+        ),
         (WriterOptions(llm=("no/such/folder",)), "is neither base URLs nor one folder"),
         (WriterOptions(llm=(URL, "some/folder")), "is neither base URLs nor one folder"),
     ],

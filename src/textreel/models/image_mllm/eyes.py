@@ -105,9 +105,8 @@ class Eyes(nn.Module):
         Ridge regression, weighted as the loss is; in float64, whatever the training's precision.
         """
         linear = self.connector.modality_projection.proj
-        size = linear.in_features
-        squares = torch.zeros(size, size, dtype=torch.float64)
-        products = torch.zeros(size, linear.out_features, dtype=torch.float64)
+        size, like = linear.in_features, linear.weight.double()
+        squares, products = like.new_zeros(size, size), like.new_zeros(size, linear.out_features)
         for batch in batches:
             seen = self.vision(pixel_values=batch.pixels).last_hidden_state
             given = self.connector.pixel_shuffle(seen, self.connector.scale_factor)
@@ -115,8 +114,8 @@ class Eyes(nn.Module):
             weighted = given * batch.weights.flatten()[:, None]
             squares += given.T @ weighted
             products += weighted.T @ self._sums(batch).flatten(0, -2).double()
-        ridge = RIDGE * squares.diagonal().mean() * torch.eye(size, dtype=torch.float64)
-        linear.weight.copy_(torch.linalg.solve(squares + ridge, products).T)
+        squares.diagonal().add_(RIDGE * squares.diagonal().mean())
+        linear.weight.copy_(torch.linalg.solve(squares, products).T)
 
     def _sums(self, batch: EyesBatch) -> Tensor:
         """Return the sum of each vector's words, float32 (B, T, D)."""

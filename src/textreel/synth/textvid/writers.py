@@ -158,9 +158,15 @@ def check_writer(options: WriterOptions) -> None:
 
     Raises:
         JobError: no model for endpoints; settings of endpoints for another writer; several folders,
-            or a folder that is not there; a variable without a key.
+            or a folder that is not there; a variable without a key; a device for what is asked
+            elsewhere, or for the grammar.
     """
     kind = options.kind
+    if kind != "local" and options.device != "cpu":
+        raise JobError(
+            f"--device {options.device} has no effect without a model's folder",
+            hint="name one with --llm, or leave the device out",
+        )
     if kind == "endpoint":
         if not options.model:
             raise JobError(

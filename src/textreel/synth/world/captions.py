@@ -30,7 +30,6 @@ COUNT_WORDS = ("none", "one", "two", "three")
 _ROWS = (("top", "upper"), ("",), ("bottom", "lower"))
 _COLUMNS = ("left", "", "right")
 _GROUND_WORDS = ("background", "background", "ground", "scene")
-_LISTS = (", ", " and ")
 
 
 def place_words(place: Place, rng: Random | None = None) -> str:

@@ -1,0 +1,112 @@
+"""Recipes train on another device than the processor, and learn the same there."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.elsewhere import elsewhere
+from textreel.models.adapters import LoraSettings
+from textreel.models.image_mllm.tuning import Tuning
+from textreel.recipes.frame_recipe import WorldSamples
+from textreel.recipes.frame_training import run_frame_recipe
+from textreel.recipes.recipe import AlignRecipe
+from textreel.recipes.senses_training import run_senses
+from textreel.recipes.t2vid_tiny import EYES, t2vid_tiny_base
+from textreel.recipes.training import find_recipe, run_recipe
+from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
+from textreel.train.config import TrainConfig
+
+Device = Callable[[], AbstractContextManager[torch.device]]
+FEW = {"steps": 1, "warmup": 0, "batch_size": 2, "accumulate": 1, "log_every": 1, "restarts": ()}
+FEW |= {"precision": "fp32", "threads": 1, "prefetch": 0}
+
+
+@pytest.fixture(params=["elsewhere", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
+    if request.param == "cuda":
+        return lambda: nullcontext(torch.device("cuda"))
+    return lambda: elsewhere(monkeypatch)
+
+
+def few(config: TrainConfig) -> TrainConfig:
+    return replace(config, **FEW)
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    here, there = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert here.keys() == there.keys()
+    for name, values in here.items():
+        torch.testing.assert_close(there[name].float(), values.float(), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "optimizer"),
+    [("gated", "adamw"), pytest.param("lora", "muon", marks=pytest.mark.slow)],
+)
+def test_an_alignment(device: Device, adapter: str, optimizer: str, tmp_path: Path) -> None:
+    settings = [f"adapter={adapter}", "data=world:4", "validation.data=world:1"]
+    recipe = find_recipe("topa_tiny", settings=settings)
+    train = replace(few(recipe.train), optimizer=optimizer, attention="eager")
+    recipe = replace(recipe, train=train)
+    store = tmp_path / "features"  # encoded in other batches they have other last bits
+    here = run_recipe(recipe, tmp_path / "here", store=store)
+    with device() as place:
+        there = run_recipe(recipe, tmp_path / "there", store=store, device=place)
+    assert there.evaluations[0] == here.evaluations[0]
+    assert there.loss == pytest.approx(here.loss, rel=1e-5)
+    assert_alike(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_a_decoder_that_is_held_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    recipe = find_recipe("topa_tiny", settings=["data=world:6", "validation.data=world:1"])
+    train = replace(few(recipe.train), precision="bf16")
+    recipe = replace(recipe, train=train, adapter="gated")
+    whole = run_recipe(recipe, tmp_path / "whole")
+    monkeypatch.setattr(AlignRecipe, "halves_frozen", lambda *_: True)
+    half = run_recipe(recipe, tmp_path / "half")
+    assert half.precision == "bf16"
+    assert half.loss == pytest.approx(whole.loss, rel=0.1)
+    assert_alike(tmp_path / "whole", tmp_path / "half")
+
+
+@pytest.mark.slow
+def test_an_image_llm_with_lessons_for_its_eyes(device: Device, tmp_path: Path) -> None:
+    lessons = replace(EYES, train=few(EYES.train), settling=few(EYES.settling))
+    recipe = replace(
+        t2vid_tiny_base(),
+        eyes=lessons,
+        tuning=Tuning(lora=LoraSettings(rank=2)),
+        world=WorldSamples(stills=4, pages=4, checked_pages=2),
+        train=few(t2vid_tiny_base().train),
+    )
+    here = run_frame_recipe(recipe, tmp_path / "here")
+    with device() as place:
+        there = run_frame_recipe(recipe, tmp_path / "there", device=place)
+    assert there.loss == pytest.approx(here.loss, rel=1e-3)
+    assert_alike(tmp_path / "here", tmp_path / "there")
+
+
+@pytest.mark.slow
+def test_eyes_and_ears(device: Device, tmp_path: Path) -> None:
+    recipe = video_llama_tiny_textonly()
+    recipe = replace(
+        recipe,
+        data=tiny_data("text", videos=8),
+        stages={n: replace(s, train=few(s.train)) for n, s in recipe.stages.items()},
+    )
+    features = tmp_path / "features"
+    here = run_senses(recipe, tmp_path / "here", features=features)
+    with device() as place:
+        there = run_senses(recipe, tmp_path / "there", features=features, device=place)
+    assert list(there) == list(here)
+    for name, result in here.items():
+        assert there[name].loss == pytest.approx(result.loss, rel=1e-2), name
+    assert_alike(tmp_path / "here", tmp_path / "there")
