@@ -25,11 +25,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is not None:
+        _require_gpu()
     minutes = item.config.getoption("--slow-minutes")
     if minutes is None or item.get_closest_marker("slow") is None:
         return
     if time.monotonic() - STARTED_S > 60 * minutes:
         pytest.skip(f"not started: the {minutes:g} minutes of this slow run were used up")
+
+
+def _require_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU: torch finds no CUDA device here")
 
 
 @pytest.fixture(autouse=True, scope="session")
