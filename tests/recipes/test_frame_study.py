@@ -208,7 +208,9 @@ def make_base(out: Path, *, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_arms_of_a_seed_start_from_its_own_base(tmp_path: Path) -> None:
+def test_arms_of_a_seed_start_from_its_own_base(tmp_path: Path, monkeypatch) -> None:
+    read = {"base-1": 0.3, "base-2": 0.4}
+    monkeypatch.setattr(running, "page_words", lambda _, run: read.get(run.name, 0.0))
     for seed in (1, 2):
         make_base(tmp_path / f"base-{seed}", seed=seed + 3)
     names = ("zero-shot", "video 15%")
@@ -226,6 +228,8 @@ def test_arms_of_a_seed_start_from_its_own_base(tmp_path: Path) -> None:
     assert f" ({trained.by_seed[0]:+.3f}, {trained.by_seed[1]:+.3f} by seed)" in describe_arms(
         report
     )
+    assert report.reads == 0.3
+    assert run_frame_study(replace(study, seeds=(2,)), tmp_path / "study").reads == 0.4
     (tmp_path / "base-2").rename(tmp_path / "old")
     make_base(tmp_path / "base-2", seed=6)
     with pytest.raises(FingerprintError, match="runs of seed 2 started from other weights than"):

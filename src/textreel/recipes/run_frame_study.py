@@ -140,8 +140,7 @@ def _check_base(study: FrameStudy, seed: int) -> None:
 
 def _hold_base(study: FrameStudy, seed: int, journal: Journal, out: Path) -> None:
     """Measure how well a base reads, once, and hold on to its weights from then on."""
-    key = f"{READING} {seed}" if study.many_bases else READING
-    base = study.base_of(seed)
+    key, base = reading_key(study, seed), study.base_of(seed)
     weights = weight_fingerprint(base)
     if key not in journal:
         journal.record(key, {"page_words": page_words(study, Path(base)), "weights": weights})
@@ -150,6 +149,11 @@ def _hold_base(study: FrameStudy, seed: int, journal: Journal, out: Path) -> Non
             f"{out}: the runs of seed {seed} started from other weights than those of {base}",
             hint="name the base that they started from, or another folder",
         )
+
+
+def reading_key(study: FrameStudy, seed: int) -> str:
+    """Return where the journal has how well a seed's base reads."""
+    return f"{READING} {seed}" if study.many_bases else READING
 
 
 def base_seeds(study: FrameStudy) -> tuple[int, ...]:
@@ -278,7 +282,7 @@ def _report(
         if seeds := there[arm.name]:
             results = [found[keys[seed]] for seed in seeds]
             rows.append(make_arm_row(arm, results, held_out=world.held_out))
-    reads = min(v["page_words"] for key, v in found.items() if key.startswith(READING))
+    reads = min(found[reading_key(study, seed)]["page_words"] for seed in base_seeds(study))
     remarks = [f"no arm's training asks {', '.join(world.held_out)}; errors clustered by video"]
     if reads < READS:
         remarks.append(
