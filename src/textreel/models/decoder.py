@@ -54,16 +54,27 @@ def empty_decoder(name: str) -> PreTrainedModel:
         DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
         DecoderUnsupportedError: see `prepare`.
     """
+    return decoder_of(read_config(name))
+
+
+def read_config(name: str) -> PretrainedConfig:
+    """Read a decoder's config alone.
+
+    Args:
+        name: see `locate`.
+
+    Raises:
+        DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
+    """
     where = locate(name)
     try:
-        config = AutoConfig.from_pretrained(where)
+        return AutoConfig.from_pretrained(where)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
             f"no decoder {name!r} (looked at {where} for its config): {reason}",
             hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
         ) from error
-    return decoder_of(config)
 
 
 def decoder_of(config: PretrainedConfig) -> PreTrainedModel:
