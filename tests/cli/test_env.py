@@ -37,8 +37,9 @@ def test_sizes_follow_from_each_memory() -> None:
     lines = env.running_sizes(4 * 10**9, [gpu, unknown])
     assert lines[0] == "the demo fits (it needs 2.0 GiB at most)"
     assert "main memory: an image-LLM of up to 1.4 billion parameters in bf16" in lines[1]
-    assert "A GPU: an image-LLM of up to 28.0 billion parameters in bf16" in lines[2]
-    assert "or a run around a decoder of up to 14.0 billion in float32" in lines[2]
+    assert "or a run around a decoder of up to 0.7 billion in float32" in lines[1]
+    assert "A GPU: an image-LLM, or a run around a decoder, of up to 28.0 billion p" in lines[2]
+    assert "in 16 bits or held in bf16, 14.0 billion in float32 (70% of" in lines[2]
     assert lines[3] == "Another: size unknown, so nothing is promised"
     lines = env.training_sizes(4 * 10**9, [gpu, unknown])
     assert "main memory: around a frozen decoder of up to 0.5 billion parameters in f" in lines[0]

@@ -196,7 +196,7 @@ def test_data_check_asks_blindly(server, data_file: Path, tmp_path: Path, capsys
     assert (blind["asked"], blind["unreadable"], blind["chance"]) == (10, 0, 0.25)
     assert len(server) == 10
     assert run(command) == 0
-    assert "of 10 questions without the video, by chance 25.0%" in capsys.readouterr().out
+    assert "videos without them, by chance 25.0%" in capsys.readouterr().out
     assert len(server) == 10
 
 

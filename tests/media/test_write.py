@@ -1,4 +1,7 @@
+import os
+import stat
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -101,3 +104,22 @@ def test_what_cannot_be_written_is_refused(tmp_path, clip, message) -> None:
 def test_a_missing_folder_is_named(tmp_path) -> None:
     with pytest.raises(WriteError, match="its folder does not exist"):
         write_clip(tmp_path / "none" / "a.mp4", make_clip())
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch) -> None:
+    steps = []
+    replace = Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.append("named")
+        return replace(self, target)
+
+    def synced(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(status.st_mode) else f"content {status.st_size}")
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr("os.fsync", synced)
+    write_clip(tmp_path / "a.mp4", make_clip())
+    size = (tmp_path / "a.mp4").stat().st_size
+    assert steps == [f"content {size}", "named", *(["folder"] if os.name == "posix" else [])]

@@ -8,7 +8,7 @@ import torch
 from tests.models.tiny_decoders import FAMILIES, config_of, make_decoder
 from textreel.models import attention
 from textreel.models import decoder as decoders
-from textreel.models.errors import DecoderNotFoundError, DecoderUnsupportedError
+from textreel.models.errors import CheckpointError, DecoderNotFoundError, DecoderUnsupportedError
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -112,3 +112,16 @@ def test_fingerprints_know_the_weights(tmp_path: Path) -> None:
 def test_a_decoder_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(DecoderNotFoundError, match="no decoder 'no/such-model-anywhere'"):
         decoders.load_decoder("no/such-model-anywhere")
+
+
+def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
+    make_decoder().save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    whole = path.read_bytes()
+    for content in (whole[:5000], whole[:-1], b"version https://git-lfs.github.com/spec/v1\n"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"its weights cannot be loaded from") as error:
+            decoders.load_decoder(str(tmp_path))
+        assert error.value.hint == "get the whole folder again"
+    path.write_bytes(whole)
+    assert decoders.load_decoder(str(tmp_path)).dtype == torch.float32

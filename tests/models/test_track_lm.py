@@ -66,7 +66,7 @@ def test_many_targets_in_pieces_give_the_same_loss_and_gradient(monkeypatch) -> 
     model, batch = make_model(), make_batch()
     whole = model.loss(batch)
     (wanted,) = torch.autograd.grad(whole, model.connector.project.weight)
-    monkeypatch.setattr("textreel.models.track_lm.CHUNK_LOGITS", 100)  # two rows of 50
+    monkeypatch.setattr("textreel.models.token_losses.CHUNK_LOGITS", 100)  # two rows of 50
     pieces = model.loss(batch)
     (got,) = torch.autograd.grad(pieces, model.connector.project.weight)
     torch.testing.assert_close(pieces, whole)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
 
 from tests.models import published_fakes as fakes
 from tests.models.tiny_decoders import make_decoder
@@ -80,6 +81,26 @@ def test_the_loss_is_the_decoder_s_own_on_those_embeddings(model, batch) -> None
         logits = model.decoder(inputs_embeds=model.embeddings(batch)).logits[:, :-1]
     wanted = cross_entropy(logits.flatten(0, 1), batch.labels[:, 1:].flatten())
     torch.testing.assert_close(model.loss(batch), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_many_targets_in_pieces_give_the_same_loss_and_gradients(model, batch, monkeypatch) -> None:
+    learned = list(model.trainable_parameters())
+    whole = model.loss(batch)
+    wanted = torch.autograd.grad(whole, learned)
+    pieces = []
+    logits = decoders.logits
+
+    def counted(decoder: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+        pieces.append(len(hidden))
+        return logits(decoder, hidden)
+
+    monkeypatch.setattr("textreel.models.decoder.logits", counted)
+    monkeypatch.setattr("textreel.models.token_losses.CHUNK_LOGITS", 1)
+    loss = model.loss(batch)
+    assert set(pieces) == {1} and len(pieces) > 1
+    torch.testing.assert_close(loss, whole, atol=1e-6, rtol=1e-6)
+    for one, other in zip(torch.autograd.grad(loss, learned), wanted, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_only_the_branches_learn(model, batch) -> None:

@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from tests.elsewhere import elsewhere
+from tests.recipes.senses_job import make_data, staged_recipe
 from textreel.models.adapters import LoraSettings
 from textreel.models.image_mllm.tuning import Tuning
 from textreel.recipes.frame_recipe import WorldSamples
 from textreel.recipes.frame_training import run_frame_recipe
 from textreel.recipes.recipe import AlignRecipe
-from textreel.recipes.senses_training import run_senses
+from textreel.recipes.senses_recipe import SensesRecipe
+from textreel.recipes.senses_training import build_senses, run_senses
 from textreel.recipes.t2vid_tiny import EYES, t2vid_tiny_base
 from textreel.recipes.training import find_recipe, run_recipe
 from textreel.recipes.video_llama import tiny_data, video_llama_tiny_textonly
@@ -110,3 +112,43 @@ def test_eyes_and_ears(device: Device, tmp_path: Path) -> None:
     for name, result in here.items():
         assert there[name].loss == pytest.approx(result.loss, rel=1e-2), name
     assert_alike(tmp_path / "here", tmp_path / "there")
+
+
+def in_bfloat16(recipe: SensesRecipe) -> SensesRecipe:
+    stages = {
+        name: replace(stage, train=replace(stage.train, precision="bf16"))
+        for name, stage in recipe.stages.items()
+    }
+    return replace(recipe, stages=stages)
+
+
+def test_staged_recipes_halve_what_runs_in_bfloat16_alone(tmp_path: Path) -> None:
+    staged, tiny = staged_recipe(tmp_path), video_llama_tiny_textonly()
+    assert tiny.stages["eyes"].train.precision == "fp32"  # a head start, which runs no decoder
+    assert tiny.halves_frozen("cuda") and not tiny.halves_frozen("cpu")
+    assert in_bfloat16(staged).halves_frozen("cuda") and not staged.halves_frozen("cuda")
+    stages = in_bfloat16(staged).stages | {"al2": staged.stages["al2"]}
+    assert not replace(staged, stages=stages).halves_frozen("cuda")
+    words = {name: tiny.stages[name] for name in ("eyes", "ears")}
+    assert not replace(tiny, stages=words).halves_frozen("cuda")
+
+
+def test_a_staged_decoder_that_is_held_in_bfloat16(device: Device, tmp_path: Path) -> None:
+    make_data(tmp_path)
+    recipe = in_bfloat16(staged_recipe(tmp_path, steps=1, lora=LoraSettings(rank=2)))
+    adapter = replace(recipe.stages["vl2"], trains=("adapter",))
+    recipe = replace(recipe, stages={"vl1": recipe.stages["vl1"], "adapter": adapter})
+    here = run_senses(recipe, tmp_path / "here")
+    with device() as place:
+        there = run_senses(recipe, tmp_path / "there", device=place)
+        model = build_senses(recipe, tmp_path / "there", device=place).model
+        model.load_learned(tmp_path / "there")
+    learned = model.learned()
+    for name, parameter in model.named_parameters():
+        own = name.startswith("decoder.") and name not in learned
+        assert parameter.dtype == (torch.bfloat16 if own else torch.float32), name
+    for name, result in here.items():
+        assert there[name].loss == pytest.approx(result.loss, rel=0.02), name
+    assert_alike(tmp_path / "here", tmp_path / "there")
+    kept = load_file(tmp_path / "there" / "model.safetensors")
+    assert {values.dtype for values in kept.values()} == {torch.float32}

@@ -370,6 +370,7 @@ def test_the_published_recipe_has_the_published_settings() -> None:
         train = recipe.stages[name].train
         assert train.batch_size * train.accumulate == batch
         assert (train.clip_norm, train.betas, train.weight_decay) == (None, (0.9, 0.999), 0.05)
+    assert recipe.halves_frozen("cuda")
     assert recipe.stages["vl1"].mix == {"webvid": 100.0, "cc595k": 24.0}
     assert {source.pixels for source in recipe.data.values()} == {"wrapped"}
     assert recipe.data["webvid-bound"].features == "features/webvid-imagebind-image"

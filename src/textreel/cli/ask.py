@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textreel.cli.loading import Device, FrameTokens, MaxNewTokens, Model, Tiles, open_session
+from textreel.cli.loading import (
+    Device,
+    FrameTokens,
+    MaxNewTokens,
+    Model,
+    Precision,
+    Tiles,
+    open_session,
+)
 from textreel.cli.output import JsonOption, emit
 from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
 from textreel.cli.words import at
@@ -38,6 +46,7 @@ def ask(
     tiles: Tiles = False,
     frame_tokens: FrameTokens = None,
     device: Device = "cpu",
+    precision: Precision = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Answer QUESTION about VIDEO; with --option as a choice with probabilities.
@@ -47,6 +56,7 @@ def ask(
     session = open_session(
         run,
         device=device,
+        precision=precision,
         tiles=tiles,
         frame_tokens=frame_tokens,
         num_frames=num_frames,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from textreel.cli.errors import OptionError
-from textreel.cli.loading import Device, check_device
+from textreel.cli.loading import Device, Precision, check_device
 from textreel.cli.output import JsonOption, emit
 
 
@@ -34,6 +34,7 @@ def caption(
         int | None, typer.Option(min=1, metavar="N", help="Longest caption, in tokens.")
     ] = None,
     device: Device = "cpu",
+    precision: Precision = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Say what VIDEO shows; a run with eyes and ears also what is heard (summary, frames)."""
@@ -53,7 +54,7 @@ def caption(
     }
     changes = {name: value for name, value in given.items() if value is not None}
     wanted = replace(captions.STYLES[style], **changes)  # type: ignore[arg-type]  # by its names
-    found = caption_run(run, video, style=wanted, device=device)
+    found = caption_run(run, video, style=wanted, device=device, precision=precision)
     lines = [f"{one.start_s:7.2f} s  {one.text}" for one in found]
     text = "\n".join(lines) if wanted.each_frame else found[0].text
     emit({"captions": found}, as_json=as_json, text=text)

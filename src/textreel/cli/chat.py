@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textreel.cli.errors import OptionError, exit_code_of, printable, report
-from textreel.cli.loading import Device, FrameTokens, MaxNewTokens, Model, Tiles, open_session
+from textreel.cli.loading import (
+    Device,
+    FrameTokens,
+    MaxNewTokens,
+    Model,
+    Precision,
+    Tiles,
+    open_session,
+)
 from textreel.cli.output import JsonOption, emit, say
 from textreel.cli.pictures import show_frames
 from textreel.cli.sampling import EndS, Fps, MaxFrames, NumFrames, StartS
@@ -54,12 +62,14 @@ def chat(
     tiles: Tiles = False,
     frame_tokens: FrameTokens = None,
     device: Device = "cpu",
+    precision: Precision = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Talk about VIDEO: one question a line; /help lists what else can be said."""
     session = open_session(
         model,
         device=device,
+        precision=precision,
         tiles=tiles,
         frame_tokens=frame_tokens,
         num_frames=num_frames,

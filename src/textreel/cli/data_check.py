@@ -182,9 +182,10 @@ def _describe(report: "DataReport", blind: "BlindReport | None") -> list[str]:
     lines.append(f"right letters: {letters or 'none'}")
     lines += [f"warning: {warning}" for warning in report.warnings]
     if blind is not None:
+        error = "unknown, one video" if blind.stderr is None else f"{blind.stderr:.1%}"
         lines.append(
-            f"blind: {blind.model} answers {blind.share:.1%} (standard error "
-            f"{blind.stderr:.1%}) of {blind.asked} questions without the video, by chance "
+            f"blind: {blind.model} answers {blind.share:.1%} (standard error {error}) of "
+            f"{blind.asked} questions about {blind.videos} videos without them, by chance "
             f"{blind.chance:.1%}; {blind.unreadable} answers were no letter"
         )
     return lines

@@ -162,13 +162,19 @@ def running_sizes(memory: int | None, accelerators: list[Accelerator]) -> list[s
         if size is None:
             lines.append(f"{place}: size unknown, so nothing is promised")
             continue
-        looking = _billions(size, SHARE_TO_RUN, BF16_BYTES)
-        run = _billions(size, SHARE_TO_RUN, FLOAT32_BYTES)
-        lines.append(
-            f"{place}: an image-LLM of up to {looking} billion parameters in bf16, or a run around "
-            f"a decoder of up to {run} billion in float32 ({SHARE_TO_RUN:.0%} of "
-            f"{show_bytes(size)})"
-        )
+        halved = _billions(size, SHARE_TO_RUN, BF16_BYTES)
+        whole = _billions(size, SHARE_TO_RUN, FLOAT32_BYTES)
+        share = f"({SHARE_TO_RUN:.0%} of {show_bytes(size)})"
+        if place == MAIN:
+            lines.append(
+                f"{place}: an image-LLM of up to {halved} billion parameters in bf16, or a run "
+                f"around a decoder of up to {whole} billion in float32 {share}"
+            )
+        else:
+            lines.append(
+                f"{place}: an image-LLM, or a run around a decoder, of up to {halved} billion "
+                f"parameters stored in 16 bits or held in bf16, {whole} billion in float32 {share}"
+            )
     return lines
 
 

@@ -1,6 +1,6 @@
 """Options that say which model answers, where it computes and what it is shown."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,11 @@ Model = Annotated[
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Where to compute: cpu, cuda, cuda:1, mps.")
+]
+PrecisionName = Literal["auto", "fp32", "bf16"]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option("--precision", help="Of weights; auto: as stored, but on cpu a run in fp32."),
 ]
 MaxNewTokens = Annotated[
     int,
@@ -39,6 +44,7 @@ def open_session(
     name: str,
     *,
     device: str,
+    precision: PrecisionName = "auto",
     tiles: bool = False,
     frame_tokens: int | None = None,
     num_frames: int | None = None,
@@ -67,7 +73,7 @@ def open_session(
     sampling = sampling_of(**chosen) if any(v is not None for v in chosen.values()) else None  # type: ignore[arg-type]  # each of its own kind
     wants_pictures = tiles or frame_tokens is not None
     pictures = PictureSettings(tiles=tiles, frame_tokens=frame_tokens) if wants_pictures else None
-    return load(name, device=device, sampling=sampling, pictures=pictures)
+    return load(name, device=device, precision=precision, sampling=sampling, pictures=pictures)
 
 
 def check_device(name: str) -> None:

@@ -11,6 +11,7 @@ from textreel.cli.loading import (
     FrameTokens,
     MaxNewTokens,
     Model,
+    Precision,
     Tiles,
     open_session,
 )
@@ -49,6 +50,7 @@ def predict(
     tiles: Tiles = False,
     frame_tokens: FrameTokens = None,
     device: Device = "cpu",
+    precision: Precision = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Answer every line of IN.JSONL, and grade choices whose lines carry the right answer.
@@ -66,6 +68,7 @@ def predict(
     session = open_session(
         model,
         device=device,
+        precision=precision,
         tiles=tiles,
         frame_tokens=frame_tokens,
         num_frames=num_frames,

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from textreel.data.cache import recall, remember
 from textreel.data.errors import FormatError, TakenError
+from textreel.media.disk import sync_directory
 
 Json = Any
 """A value JSON holds: text, number, true, false, null, list or dictionary of such."""
@@ -158,17 +159,6 @@ def check_header(header: object, *, kind: str, path: Path | str) -> Mapping[str,
             hint="install that version of textreel or a later one",
         )
     return header
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames inside a folder survive a power cut; only POSIX can open a folder for that."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sibling(target: Path) -> Path:

@@ -12,18 +12,17 @@ r_k the accuracy on type k, and weights w_i = 1 / (K n_k(i)):
 one question per video the variance becomes p (1 - p) / (n - 1). A paired difference of two systems
 is the same with d_i = a_i - b_i in the place of y_i, so what both find hard cancels out.
 
-Sources: clustered standard errors for evaluations, Miller 2024, arXiv:2411.00640, eq. 4; the
-factor G / (G - 1), Cameron and Miller 2015, J. Human Resources 50(2), section II.B. The sandwich
-of a mean of ratios is ordinary Taylor linearisation (Cochran, Sampling Techniques, 1977, 6.4).
+Computed, and with its sources, in `data.clustered`.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from textreel.data import files
+from textreel.data.clustered import clustered_mean
 from textreel.evaluate.errors import NoRowsError, RowMismatchError
 from textreel.evaluate.rows import ChoiceRow
 from textreel.evaluate.score import Difference, Score
@@ -228,22 +227,8 @@ def _clustered_mean(
     rows: Sequence[ChoiceRow], values: Sequence[float], *, macro_over: Sequence[str] | None
 ) -> tuple[float, float, int]:
     """Return (mean, standard error, clusters); see the formula at the head of this file."""
-    types = [row.kind if macro_over else "" for row in rows]
-    counts = Counter(types)
-    sums: defaultdict[str, float] = defaultdict(float)
-    for kind, value in zip(types, values, strict=True):
-        sums[kind] += value
-    means = {kind: sums[kind] / count for kind, count in counts.items()}
-    residuals: defaultdict[str, float] = defaultdict(float)
-    for row, kind, value in zip(rows, types, values, strict=True):
-        residuals[row.video_id] += (value - means[kind]) / (len(counts) * counts[kind])
-    clusters = len(residuals)
-    if clusters < 2:
-        stderr = math.nan
-    else:
-        square = math.fsum(u * u for u in residuals.values())
-        stderr = math.sqrt(clusters / (clusters - 1) * square)
-    return math.fsum(means.values()) / len(means), stderr, clusters
+    types = [row.kind for row in rows] if macro_over else None
+    return clustered_mean(values, groups=[row.video_id for row in rows], types=types)
 
 
 def _kinds(rows: Sequence[ChoiceRow], kinds: Sequence[str] | None) -> list[str]:

@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from textreel.media.clip import Clip
+from textreel.media.disk import sync_directory, sync_file
 from textreel.media.errors import WriteError
 
 TICKS_PER_S = 90_000
@@ -154,13 +155,19 @@ def _with_ends(frames: Iterable[Frame], end_s: float, path: Path) -> Iterator[Ti
 
 @contextlib.contextmanager
 def _atomic(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` that is moved onto `path` if the block ends well."""
+    """Give a name beside `path` that is moved onto `path` if the block ends well.
+
+    What takes the name is on the disk before it does, so that a power cut leaves the old file or
+    the new one, as a kill does; `data.files.atomic_file` does the same for what is not a container.
+    """
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
     try:
         yield temporary
+        sync_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 def _ticks(time_s: float) -> int:

@@ -8,13 +8,14 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import cached_file
 
 from textreel.models import attention
-from textreel.models.errors import DecoderNotFoundError, DecoderUnsupportedError
+from textreel.models.errors import CheckpointError, DecoderNotFoundError, DecoderUnsupportedError
 
 EMBEDDED = "embedded:"
 """Prefix of the names of models that come with the package, such as `embedded:tiny/decoder`."""
@@ -30,6 +31,7 @@ def load_decoder(name: str, *, dtype: torch.dtype = torch.float32) -> PreTrained
 
     Raises:
         DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
+        CheckpointError: a file of its weights is cut off.
         DecoderUnsupportedError: see `prepare`.
     """
     where = locate(name)
@@ -40,6 +42,13 @@ def load_decoder(name: str, *, dtype: torch.dtype = torch.float32) -> PreTrained
         raise DecoderNotFoundError(
             f"no decoder {name!r} (looked at {where}): {reason}",
             hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+        ) from error
+    except SafetensorError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"decoder {name!r}: its weights cannot be loaded from {where}, a file of them is cut "
+            f"off or no weights at all: {reason}",
+            hint="get the whole folder again",
         ) from error
     return prepare(decoder)
 
@@ -54,16 +63,27 @@ def empty_decoder(name: str) -> PreTrainedModel:
         DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
         DecoderUnsupportedError: see `prepare`.
     """
+    return decoder_of(read_config(name))
+
+
+def read_config(name: str) -> PretrainedConfig:
+    """Read a decoder's config alone.
+
+    Args:
+        name: see `locate`.
+
+    Raises:
+        DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
+    """
     where = locate(name)
     try:
-        config = AutoConfig.from_pretrained(where)
+        return AutoConfig.from_pretrained(where)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
             f"no decoder {name!r} (looked at {where} for its config): {reason}",
             hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
         ) from error
-    return decoder_of(config)
 
 
 def decoder_of(config: PretrainedConfig) -> PreTrainedModel:

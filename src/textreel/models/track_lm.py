@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
 from transformers import PreTrainedModel
 
 from textreel.models import checkpoint
@@ -30,7 +29,8 @@ from textreel.models.connectors import LinearConnector
 from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling, generate_tokens
 from textreel.models.published import alter_decoder, pad_frames
-from textreel.models.scoring import CHUNK_LOGITS, Options, OptionScores, score_options
+from textreel.models.scoring import Options, OptionScores, score_options
+from textreel.models.token_losses import decoder_losses
 
 ROWS_MULTIPLE = 16
 """Target rows are padded to a multiple of this: few shapes for the matrix library to remember."""
@@ -217,7 +217,7 @@ class TrackLM(nn.Module):
         hidden = out.last_hidden_state
         hidden, labels = hidden[:, :-1][is_target], wanted[is_target]
         rows = is_target.nonzero()[:, 0]
-        return self._cross_entropy(hidden, labels), rows
+        return decoder_losses(self.decoder, hidden, labels, multiple=ROWS_MULTIPLE), rows
 
     def forward(self, batch: Batch) -> Tensor:
         """Return `loss(batch)`; what wrappers for several devices call."""
@@ -304,21 +304,3 @@ class TrackLM(nn.Module):
         model = cls(decoder, config)
         checkpoint.load_tensors(directory, model)
         return model
-
-    def _cross_entropy(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Per-target losses; many targets go piece by piece, recomputed in the backward pass."""
-
-        def of_piece(hidden: Tensor, labels: Tensor) -> Tensor:
-            surplus = -len(hidden) % ROWS_MULTIPLE
-            logits = decoders.logits(self.decoder, pad(hidden, (0, 0, 0, surplus)))
-            return cross_entropy(logits[: len(labels)], labels, reduction="none")
-
-        vocabulary = self.decoder.config.get_text_config().vocab_size
-        rows = max(1, CHUNK_LOGITS // vocabulary)
-        if len(labels) <= rows:
-            return of_piece(hidden, labels)
-        pieces = [
-            torch.utils.checkpoint.checkpoint(of_piece, h, y, use_reentrant=False)
-            for h, y in zip(torch.split(hidden, rows), torch.split(labels, rows), strict=True)
-        ]
-        return torch.cat(pieces)

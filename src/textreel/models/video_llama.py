@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from textreel.models import checkpoint
@@ -36,6 +35,7 @@ from textreel.models.generate import Sampling, generate_tokens
 from textreel.models.qformer_connector import QFormerConnector, QFormerConnectorConfig
 from textreel.models.scoring import Options, OptionScores, score_options
 from textreel.models.senses_batch import SensesBatch, Track, check_slots
+from textreel.models.token_losses import decoder_losses
 from textreel.models.track_lm import Prompted
 from textreel.models.video_llama_checkpoint import Branch, BranchWeights
 
@@ -295,7 +295,7 @@ class VideoLlama(nn.Module):
             use_cache=False,
         )
         hidden = out.last_hidden_state[:, :-1][is_target]
-        return cross_entropy(decoders.logits(self.decoder, hidden), wanted[is_target])
+        return decoder_losses(self.decoder, hidden, wanted[is_target]).mean()
 
     def load_branch(self, name: Branch, weights: BranchWeights, *, path: str | Path) -> None:
         """Take a released branch.

@@ -252,6 +252,15 @@ class SensesRecipe:
                 hint="set noise=0",
             )
 
+    def halves_frozen(self, device: str) -> bool:
+        """Return whether the decoder is held in bfloat16 on a device of that type.
+
+        As in an alignment (`AlignRecipe.halves_frozen`), where every stage that runs it computes in
+        bfloat16. A head start reads its embeddings only, and may compute in float32 all the same.
+        """
+        run_by = [s.train.precision for s in self.stages.values() if s.task != "words"]
+        return device != "cpu" and bool(run_by) and set(run_by) == {"bf16"}
+
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values.
 

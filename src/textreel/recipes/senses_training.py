@@ -321,11 +321,14 @@ def build_senses(
     Args:
         recipe: which.
         run: its folder, where a frame encoder is that it has built.
-        device: where the model is put; its weights are drawn on the processor.
+        device: where the model is put; its weights are drawn on the processor. On an accelerator
+            the frozen decoder may be in bfloat16 (`SensesRecipe.halves_frozen`).
     """
     config = senses_config(recipe, run)
     generator = torch.Generator().manual_seed(recipe.seed)
-    model = VideoLlama(load_decoder(recipe.decoder), config, generator=generator)
+    halved = recipe.halves_frozen(torch.device(device).type)
+    decoder = load_decoder(recipe.decoder, dtype=torch.bfloat16 if halved else torch.float32)
+    model = VideoLlama(decoder, config, generator=generator)
 
     def num_tokens(name: str, steps: int) -> int:
         branch: Branch = "image" if name == "image" else "sound"

@@ -26,9 +26,9 @@ times `accumulate`):
     caption tokens   32              32              -               -
     data             webvid : cc595k = 100 : 24      minigpt4, llava, videochat, equal odds
 
-AdamW (.9, .999), decay .05, no clipping, the cosine not shifted by the warm-up; random crops whose
-pixels wrap around where bicubic overshoots 0 to 255 (`textreel encode run --pixels wrapped`).
-Deviations are settings, each for a reason:
+AdamW (.9, .999), decay .05, no clipping, mixed precision (`amp`; here bfloat16), the cosine not
+shifted by the warm-up; random crops whose pixels wrap around where bicubic overshoots 0 to 255
+(`textreel encode run --pixels wrapped`). Deviations are settings, each for a reason:
 
     stages.NAME.train.clip_norm=1      stage 2 is known to diverge
     stages.NAME.train.schedule=cosine  the rate does not drop where warm-up ends
@@ -111,6 +111,7 @@ def published_schedule(
         clip_norm=None,
         seed=42,
         checkpoint_every=500,
+        precision="bf16",
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from textreel.data.prompt import Turn
+from textreel.models.precision import Precision
 from textreel.models.video_llama import KIND as VIDEO_LLAMA
 from textreel.serve.captions import (
     Caption,
@@ -29,12 +30,18 @@ from textreel.serve.track_reader import load_track_reader
 
 
 def caption_run(
-    run: str | Path, video: Video, *, style: CaptionStyle, device: torch.device | str = "cpu"
+    run: str | Path,
+    video: Video,
+    *,
+    style: CaptionStyle,
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
 ) -> list[Caption]:
     """Load a run and say what a video shows; errors as `session.load`, and as of `caption`."""
     if model_kind(find_run(run)) == VIDEO_LLAMA:
-        return caption_senses(load_senses_reader(run, device=device), video, style=style)
-    return caption(load_track_reader(run, device=device), video, style=style)
+        seeing = load_senses_reader(run, device=device, precision=precision)
+        return caption_senses(seeing, video, style=style)
+    return caption(load_track_reader(run, device=device, precision=precision), video, style=style)
 
 
 def caption_senses(reader: SensesReader, video: Video, *, style: CaptionStyle) -> list[Caption]:

@@ -30,12 +30,13 @@ from textreel.models.imagebind import SoundScale
 from textreel.models.imagebind_encoder import NAME as IMAGEBIND
 from textreel.models.imagebind_encoder import SCALED_SUFFIX, ImageBindEncoder
 from textreel.models.open_encoder import Encoder, open_encoder
+from textreel.models.precision import Precision, decoder_dtype, precision_note
 from textreel.models.senses_batch import SensesBatch
 from textreel.models.sound_text import SoundTextEncoder
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_row import TrackRow
-from textreel.models.video_llama import EncoderSource, VideoLlama
+from textreel.models.video_llama import EncoderSource, VideoLlama, read_video_llama_config
 from textreel.models.video_llama_checkpoint import Branch
 from textreel.serve.bridging import make_bridge
 from textreel.serve.errors import EncoderMismatchError, RunError, TooManyFramesError
@@ -237,6 +238,8 @@ class SensesReader:
             [asked.turn.question, *asked.turn.options], tokenizer=self.tokenizer.backend_tokenizer
         )
         notes = list(asked.seen.notes)
+        if said := precision_note(self.model.decoder.dtype):
+            notes.append(said)
         if words:
             notes.append(f"does not know: {', '.join(words)}")
         if self.settings.knows:
@@ -263,18 +266,25 @@ def _is_still(seen: Seen) -> bool:
 
 
 def load_senses_reader(
-    run: str | Path, *, device: torch.device | str = "cpu", senses: Senses | None = None
+    run: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
+    senses: Senses | None = None,
 ) -> SensesReader:
     """Load a run with eyes and ears; errors as `session.load`.
 
     Args:
         run: its folder.
         device: where it computes.
+        precision: what its decoder is held in.
         senses: its encoders; None: opened as the run names them.
     """
     folder = find_run(run)
     settings = load_senses_settings(folder)
-    model = VideoLlama.from_pretrained(folder)
+    where = locate(read_video_llama_config(folder).decoder, base=folder)
+    dtype = decoder_dtype(where, precision=precision, device=device)
+    model = VideoLlama.from_pretrained(folder, dtype=dtype)
     if senses is None:
         senses = _open_senses(model, settings, folder, device)
     for what, source, tower in (

@@ -10,7 +10,7 @@ The video asked about last stays encoded and read as well, so that the next ques
 quick. A session is for one thread at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from textreel.models.answer import Answer
 from textreel.models.decoder import weight_fingerprint
 from textreel.models.image_mllm.loading import load_image_llm
 from textreel.models.image_mllm.pictures import PictureSettings
+from textreel.models.precision import Precision, named_dtype, precision_note
 from textreel.models.video_llama import KIND as VIDEO_LLAMA
 from textreel.serve.conversation import MAX_NEW_TOKENS, Conversation, Stream
 from textreel.serve.errors import RunError
@@ -212,6 +213,7 @@ def load(
     run: str | Path,
     *,
     device: torch.device | str = "cpu",
+    precision: Precision = "auto",
     sampling: SamplingSpec | None = None,
     pictures: PictureSettings | None = None,
 ) -> Session:
@@ -221,6 +223,8 @@ def load(
         run: the folder of a run; `tiny` for the one that comes with the package; the folder of an
             image-LLM of Hugging Face, or its id.
         device: where it computes.
+        precision: what a run's decoder or an image-LLM's weights are held in; `auto`: see
+            `models.precision`. A run's answers say it where it is not float32.
         sampling: which frames of a video are looked at; None: as the run says, and 8 frames for an
             image-LLM. A run has its own, and takes no other.
         pictures: how much of a frame an image-LLM sees; None: the defaults.
@@ -231,7 +235,7 @@ def load(
         FormatError, CheckpointError, FingerprintError: a file of the run is another one's or newer.
         DecoderNotFoundError, EncoderUnavailableError: a frozen model is not on this machine.
         NotAnImageLLMError, DecoderUnsupportedError, ModelConfigError: see
-            `image_mllm.loading.load_image_llm`.
+            `image_mllm.loading.load_image_llm`; the last, too, for an unknown precision.
     """
     place, kind = find_model(run)
     stored = read_sampling(place) if place.is_dir() else None
@@ -242,24 +246,31 @@ def load(
             hint="Leave --num-frames, --fps and their like out.",
         )
     if kind == "image-llm":
-        made = load_image_llm(place, device=device, settings=pictures)
-        spec = sampling or stored or SamplingSpec()
+        made = load_image_llm(place, device=device, dtype=named_dtype(precision), settings=pictures)
+        spec, shown = sampling or stored or SamplingSpec(), asdict(pictures or PictureSettings())
+        named = {} if precision == "auto" else {"precision": precision}
         template = read_template(place) or IMAGE_CHAT
-        shown = {"sampling": spec.to_dict(), "pictures": asdict(pictures or PictureSettings())}
-        if template != IMAGE_CHAT:
-            shown["template"] = asdict(template)
-        return Session(
-            FrameReader(made, sampling=spec, name=str(run), template=template),
-            fingerprint=_fingerprint(made.path, shown),
-        )
+        looking = FrameReader(made, sampling=spec, name=str(run), template=template)
+        return _session_of(looking, {**named, "pictures": shown})
     if pictures is not None:
         raise RunError(
             f"{run} reads features of frames, so picture settings have no effect",
             hint="Leave --tiles and --frame-tokens out.",
         )
     settings = {name: (place / name).read_text(encoding="utf-8") for name in SETTINGS_FILES}
-    reader = load_senses_reader if model_kind(place) == VIDEO_LLAMA else load_track_reader
-    return Session(reader(run, device=device), fingerprint=_fingerprint(place, settings))
+    open_run = load_senses_reader if model_kind(place) == VIDEO_LLAMA else load_track_reader
+    reader = open_run(run, device=device, precision=precision)
+    if held := precision_note(reader.model.decoder.dtype):
+        settings["precision"] = held
+    return Session(reader, fingerprint=_fingerprint(place, settings))
+
+
+def _session_of(reader: FrameReader, shown: Mapping[str, object]) -> Session:
+    """Return an image-LLM's session; `shown` names what else its answers follow from."""
+    every = {**shown, "sampling": reader.sampling.to_dict()}
+    if (template := reader.collator.template) != IMAGE_CHAT:
+        every["template"] = asdict(template)
+    return Session(reader, fingerprint=_fingerprint(reader.made.path, every))
 
 
 def _fingerprint(folder: Path, settings: dict[str, Any]) -> str:

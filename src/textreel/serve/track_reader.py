@@ -16,10 +16,12 @@ from textreel.data.templates import as_published
 from textreel.models import bridges
 from textreel.models.answer import Answer
 from textreel.models.batch import Batch, Features
+from textreel.models.checkpoint import read_config
 from textreel.models.decoder import beside, locate, max_positions
 from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling
 from textreel.models.open_encoder import TextEncoder, open_text_encoder
+from textreel.models.precision import Precision, decoder_dtype, precision_note
 from textreel.models.thread import Thread
 from textreel.models.tokenizer import load_tokenizer
 from textreel.models.track_lm import TrackLM
@@ -229,6 +231,8 @@ class TrackReader:
         )
         words = list(dict.fromkeys([*words, *asked.seen.unknown_words]))
         notes = list(asked.seen.notes)
+        if said := precision_note(self.model.decoder.dtype):
+            notes.append(said)
         if words:
             notes.append(f"does not know: {', '.join(words)}")
         if self.settings.knows:
@@ -254,11 +258,15 @@ def encoder_of(
     )
 
 
-def load_track_reader(run: str | Path, *, device: torch.device | str = "cpu") -> TrackReader:
-    """Load a run; errors as `session.load`."""
+def load_track_reader(
+    run: str | Path, *, device: torch.device | str = "cpu", precision: Precision = "auto"
+) -> TrackReader:
+    """Load a run; arguments and errors as `session.load`."""
     folder = find_run(run)
     settings = load_settings(folder)
-    model = TrackLM.from_pretrained(folder)
+    where = locate(read_config(folder).decoder, base=folder)
+    dtype = decoder_dtype(where, precision=precision, device=device)
+    model = TrackLM.from_pretrained(folder, dtype=dtype)
     encoder = encoder_of(settings, folder, device=device)
     config = model.config
     known = bool(config.encoder_revision) or config.published is None

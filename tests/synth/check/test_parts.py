@@ -136,11 +136,24 @@ def test_blind_answers_are_counted_against_chance(tmp_path: Path) -> None:
     assert (report.asked, report.unreadable, report.failed, report.chance) == (40, 4, 4, 0.25)
     assert 0 < report.right <= right
     assert report.share == round(report.right / 40, 4)
-    assert report.stderr == round((report.share * (1 - report.share) / 40) ** 0.5, 4)
+    assert report.videos == 8 and report.stderr is not None and report.stderr > 0
     again = FakeWriter(lambda topic, request: whole("A"))
     second = ask_blind(videos, writer=again, name="m", count=40, answers=answers)
     assert len(again.asked) == 4  # only those that had failed
     assert second.failed == 0 and second.unreadable == 4
+
+
+def test_blind_answers_about_one_video_stand_or_fall_together() -> None:
+    right = tuple(question(answer=0) for _ in range(4))
+    wrong = tuple(question(answer=1) for _ in range(4))
+    videos = [replace(clean(n), questions=right if n < 4 else wrong) for n in range(8)]
+    writer = FakeWriter(lambda topic, request: whole("A"))
+    report = ask_blind(videos, writer=writer, name="m", count=40)
+    assert (report.asked, report.videos, report.share) == (32, 8, 0.5)
+    assert report.stderr == round((0.25 / 7) ** 0.5, 4)  # of 8 videos; of 32 questions half of it
+    alone = FakeWriter(lambda topic, request: whole("A"))
+    report = ask_blind(videos[:1], writer=alone, name="m", count=40)
+    assert (report.videos, report.stderr) == (1, None)
 
 
 def test_a_blind_sample_is_the_same_each_time_and_bounded() -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import DynamicCache, PreTrainedModel
 
 from textreel.models import decoder as decoders
@@ -25,7 +24,8 @@ from textreel.models.errors import BatchError
 from textreel.models.generate import Sampling, choose, move_right, stop_ids_of
 from textreel.models.image_mllm.batch import FrameBatch
 from textreel.models.image_mllm.pictures import Family
-from textreel.models.scoring import CHUNK_LOGITS, Options, OptionScores
+from textreel.models.scoring import Options, OptionScores
+from textreel.models.token_losses import token_losses
 
 
 class FrameLM(nn.Module):
@@ -119,7 +119,9 @@ class FrameLM(nn.Module):
             raise BatchError(f"no target among {len(batch.ids)} prompts (first: {batch.ids[0]})")
         hidden = self._read_prompts(batch, cache=None)[:, :-1][is_target]
         rows = is_target.nonzero()[:, 0]
-        return self._cross_entropy(hidden, wanted[is_target]), rows
+        vocabulary = self.model.config.get_text_config().vocab_size
+        losses = token_losses(hidden, wanted[is_target], head=self.head, vocabulary=vocabulary)
+        return losses, rows
 
     def forward(self, batch: FrameBatch) -> Tensor:
         """Return `loss(batch)`; what wrappers for several devices call."""
@@ -225,22 +227,6 @@ class FrameLM(nn.Module):
 
     def _cast(self, values: Tensor) -> Tensor:
         return values.to(self.model.dtype) if values.is_floating_point() else values
-
-    def _cross_entropy(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Per-target losses; many targets go piece by piece, recomputed in the backward pass."""
-
-        def of_piece(hidden: Tensor, labels: Tensor) -> Tensor:
-            return cross_entropy(self.head(hidden), labels, reduction="none")
-
-        vocabulary = self.model.config.get_text_config().vocab_size
-        rows = max(1, CHUNK_LOGITS // vocabulary)
-        if len(labels) <= rows:
-            return of_piece(hidden, labels)
-        pieces = [
-            torch.utils.checkpoint.checkpoint(of_piece, h, y, use_reentrant=False)
-            for h, y in zip(torch.split(hidden, rows), torch.split(labels, rows), strict=True)
-        ]
-        return torch.cat(pieces)
 
 
 class Continuation:

@@ -18,6 +18,7 @@ from textreel.models.errors import CheckpointError, NotAnImageLLMError
 from textreel.models.image_mllm.families import FAMILIES, find_family
 from textreel.models.image_mllm.frame_lm import FrameLM
 from textreel.models.image_mllm.pictures import PictureReader, PictureSettings
+from textreel.models.precision import stored_dtype
 from textreel.models.tokenizer import load_tokenizer
 
 _ALSO_WANTED = ("chat_template.jinja", "chat_template.json", "generation_config.json")
@@ -162,13 +163,10 @@ def _pixel_maker(folder: Path) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _dtype(config: Any, wanted: torch.dtype | None, device: torch.device) -> Any:  # noqa: ANN401
+def _dtype(config: Any, wanted: torch.dtype | None, device: torch.device) -> torch.dtype:  # noqa: ANN401
     if wanted is not None:
         return wanted
-    stored = getattr(config, "dtype", None)
-    stored = getattr(torch, stored, None) if isinstance(stored, str) else stored
-    if stored is None:
-        return torch.float32
+    stored = stored_dtype(config)
     return torch.float32 if stored == torch.float16 and device.type == "cpu" else stored
 
 

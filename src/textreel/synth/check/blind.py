@@ -6,6 +6,7 @@ chance, and what it could not be read from is counted, never guessed.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from random import Random
 from string import ascii_uppercase
 
+from textreel.data.clustered import clustered_mean
 from textreel.data.files import fingerprint
 from textreel.data.journal import Journal
 from textreel.data.textual_video import TextualQuestion, TextualVideo
@@ -43,7 +45,9 @@ class BlindReport:
         unreadable: answers that named no option, counted as wrong.
         failed: questions without an answer, counted as wrong.
         share: right over asked.
-        stderr: standard error of the share.
+        stderr: standard error of the share, clustered by video: questions about one video share
+            what is told of it. None where all are about a single one.
+        videos: that the questions are about.
         chance: share that guessing gives.
     """
 
@@ -53,7 +57,8 @@ class BlindReport:
     unreadable: int
     failed: int
     share: float
-    stderr: float
+    stderr: float | None
+    videos: int
     chance: float
 
 
@@ -78,7 +83,8 @@ def ask_blind(
         CheckError: no question to ask.
         ModelError: the model answers nothing at all.
     """
-    asked = _sample(videos, count)
+    sample = _sample(videos, count)
+    asked = [(name, question) for _, name, question in sample]
     if not asked:
         raise CheckError("there is no question to ask blindly", hint="check the file")
     with ExitStack() as held:
@@ -93,19 +99,19 @@ def ask_blind(
         None if text is None else read_letter(text, len(question.options))
         for (_, question), text in zip(asked, texts, strict=True)
     ]
-    right = sum(
-        index == question.answer for (_, question), index in zip(asked, chosen, strict=True)
-    )
+    right = [index == question.answer for (_, question), index in zip(asked, chosen, strict=True)]
     failed = sum(text is None for text in texts)
-    share = right / len(asked)
+    groups = [video for video, _, _ in sample]
+    share, stderr, about = clustered_mean([float(hit) for hit in right], groups=groups)
     return BlindReport(
         model=name,
         asked=len(asked),
-        right=right,
+        right=sum(right),
         unreadable=sum(index is None for index in chosen) - failed,
         failed=failed,
         share=round(share, 4),
-        stderr=round((share * (1 - share) / len(asked)) ** 0.5, 4),
+        stderr=None if math.isnan(stderr) else round(stderr, 4),
+        videos=about,
         chance=round(sum(1 / len(question.options) for _, question in asked) / len(asked), 4),
     )
 
@@ -128,18 +134,21 @@ def blind_prompt(question: TextualQuestion) -> str:
     return ASK.format(question=question.question, options=options)
 
 
-def _sample(videos: Iterable[TextualVideo], count: int) -> list[tuple[str, TextualQuestion]]:
-    """Return a uniform sample (reservoir), the same for the same videos, in their order."""
-    rng, kept, seen = Random("blind"), list[tuple[int, str, TextualQuestion]](), 0
-    for video in videos:
+def _sample(videos: Iterable[TextualVideo], count: int) -> list[tuple[int, str, TextualQuestion]]:
+    """Return a uniform sample (reservoir), the same for the same videos, in their order.
+
+    Each question comes with the number of its video, and a name.
+    """
+    rng, kept, seen = Random("blind"), list[tuple[int, int, str, TextualQuestion]](), 0
+    for number, video in enumerate(videos):
         for index, question in enumerate(video.questions):
-            entry = (seen, f"{video.id} {index}", question)
+            entry = (seen, number, f"{video.id} {index}", question)
             if len(kept) < count:
                 kept.append(entry)
             elif (place := rng.randrange(seen + 1)) < count:
                 kept[place] = entry
             seen += 1
-    return [(name, question) for _, name, question in sorted(kept, key=lambda one: one[0])]
+    return [(v, name, question) for _, v, name, question in sorted(kept, key=lambda one: one[0])]
 
 
 async def _ask_all(
