@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from textreel.data.corpora import CorpusError, CorpusFile, read_corpus
+from textreel.data.corpora import CorpusFile, read_corpus
+from textreel.data.errors import CorpusError
 from textreel.data.mix import RECORDS_FILE
 from textreel.data.quarantine import Quarantine
 from textreel.data.record import Record
