@@ -114,6 +114,14 @@ def test_a_file_that_holds_no_records_is_named(folder: Path, capsys) -> None:
     assert "papers.json line 1 is no record: a record has no id" in capsys.readouterr().err
 
 
+def test_the_list_of_what_is_in_a_mix_is_no_file_of_records(folder: Path, capsys) -> None:
+    assert run(["data", "mix", *SOURCES[2:], "--take", "video-chatgpt=2", "--out", "mix"]) == 0
+    assert run(["data", "diversity", "mix/mix.json"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "textreel: mix/mix.json says what is in a mix, and holds no records" in said
+    assert said[-1].strip() == "name the folder, mix"
+
+
 def test_a_file_of_any_fields_is_checked(folder: Path, capsys) -> None:
     rows = [{"t": "A long text.", "q": "Why?", "a": "So."}, {"t": "x", "q": "Why?", "a": "So."}]
     Path("rows.json").write_text(json.dumps(rows), encoding="utf-8")
