@@ -1,11 +1,14 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.source import ROOT
 from textreel.cli.app import run
 from textreel.cli.errors import OptionError
 from textreel.cli.pairs import read_pairs
+from textreel.data.corpora import CORPORA
 
 PAPER = "Below is a paper. Memorize the paper and answer my question after the paper.\n The paper "
 PAPER += "begins. \n {} \n Now the paper ends. \nWhat is number {} about?"
@@ -111,6 +114,14 @@ def test_a_file_that_holds_no_records_is_named(folder: Path, capsys) -> None:
     assert "papers.json line 1 is no record: a record has no id" in capsys.readouterr().err
 
 
+def test_the_list_of_what_is_in_a_mix_is_no_file_of_records(folder: Path, capsys) -> None:
+    assert run(["data", "mix", *SOURCES[2:], "--take", "video-chatgpt=2", "--out", "mix"]) == 0
+    assert run(["data", "diversity", "mix/mix.json"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "textreel: mix/mix.json says what is in a mix, and holds no records" in said
+    assert said[-1].strip() == "name the folder, mix"
+
+
 def test_a_file_of_any_fields_is_checked(folder: Path, capsys) -> None:
     rows = [{"t": "A long text.", "q": "Why?", "a": "So."}, {"t": "x", "q": "Why?", "a": "So."}]
     Path("rows.json").write_text(json.dumps(rows), encoding="utf-8")
@@ -119,5 +130,33 @@ def test_a_file_of_any_fields_is_checked(folder: Path, capsys) -> None:
     said = capsys.readouterr().out
     assert "1 of 2 rows are samples" in said
     assert "set aside: 1 swapped columns" in said
-    assert run(["data", "check", "rows.json", "--fields", "t,q,a"]) == 2
-    assert "--media and --fields have no effect without --as" in capsys.readouterr().err
+    assert run(["data", "check", "rows.json", "--fields", "t,q,a", "--max-bad", "1"]) == 0
+    assert capsys.readouterr().out == said
+    assert run(["data", "check", "rows.json", "--media", "."]) == 2
+    assert "--media has no effect without --as or --fields" in capsys.readouterr().err
+
+
+def test_a_csv_of_questions_is_checked_with_its_videos_and_mixed(folder: Path, capsys) -> None:
+    Path("qa.csv").write_text("video_id,question,answer\nclip,Who?,me\nclip,Where?,here\nb,Why?,\n")
+    Path("clip.mp4").write_bytes(b"x")
+    fields = "video=video_id,question=question,answer=answer"
+    options = ["--fields", fields, "--media", ".", "--max-bad", "1"]
+    assert run(["data", "check", "qa.csv", *options]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 3 rows are samples, with 4 messages and 2 pictures and videos" in said
+    assert "line 4: the assistant says nothing" in said
+    options = ["--source", "qa=qa.csv", "--fields", f"qa={fields}", "--out", "mix"]
+    assert run(["data", "mix", *options, "--take", "qa=3"]) == 2
+    assert "--fields qa=video=F,question=F,answer=F)" in capsys.readouterr().err
+    assert run(["data", "mix", *options, "--take", "qa=2"]) == 0
+    assert "qa: 2 of 2 different samples (3 rows, 0 seen before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["mix", "check"])
+def test_every_corpus_is_named_in_the_help_and_in_the_guide(command: str, capsys) -> None:
+    assert run(["data", command, "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    guide = (ROOT / "docs" / "guides" / "fine-tune.md").read_text(encoding="utf-8")
+    assert len(CORPORA) > 12
+    assert [name for name in CORPORA if not re.search(rf"(?<![\w-]){name}(?![\w-])", said)] == []
+    assert [name for name in CORPORA if f"`{name}`" not in guide] == []

@@ -213,7 +213,7 @@ def test_a_writer_that_is_not_on_this_machine_is_refused(tmp_path: Path, capsys)
     [
         (["--model", "m"], "have no effect without --blind-llm"),
         (["--device", "cuda"], "have no effect without --blind-llm"),
-        (["--as", "webvid", "--device", "cuda"], "--as checks an annotation file"),
+        (["--as", "webvid", "--device", "cuda"], "--as and --fields go with --media and --max-bad"),
         (["--blind-llm", TINY, "--device", "cuda:77"], "--device cuda:77 is not on this machine"),
         (["--blind-llm", "world"], "the world's grammar answers no questions"),
     ],

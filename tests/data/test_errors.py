@@ -7,6 +7,7 @@ from textreel.data import errors
 EXPECTED = {
     "TakenError": (FileExistsError, 2),
     "FormatError": (ValueError, 2),
+    "CorpusError": (ValueError, 2),
     "FingerprintError": (ValueError, 2),
     "LockedError": (RuntimeError, 2),
     "JournalError": (ValueError, 1),

@@ -1,11 +1,16 @@
 import json
+import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from textreel.data.files import fingerprint
+from textreel.data.frame_files import save_frames
 from textreel.data.record import Message, Part, Record
 from textreel.data.shapes import ShapeError, turns_of, write_shape
+from textreel.media.clip import Clip
 
 
 def text(value: str) -> Part:
@@ -127,6 +132,28 @@ def test_frames_are_found_by_a_videos_path_before_its_name(folder: Path) -> None
         (folder / place / "0.jpg").touch()
     (row,) = shown(folder, "minicpm", VIDEO)
     assert row["image"] == {"<image_00>": str(folder / "a/cat/0.jpg")}
+
+
+def test_the_hint_says_how_frames_are_called_and_made(folder: Path) -> None:
+    def of(path: str) -> Record:
+        part = Part(kind="video", value=path)
+        return Record(id="v", messages=(Message(role="user", parts=(part, text("What?"))), ANSWER))
+
+    for path, place in (
+        ("a/my cat.mp4", "a/my cat"),
+        ("6H_11.1_19.6", "6H_11.1_19.6"),
+        (str(folder / "b" / "dog.mp4"), "dog"),
+    ):
+        with pytest.raises(ShapeError, match="holds pictures only") as told:
+            shown(folder, "minicpm", of(path))
+        (command,) = re.findall("`textreel media show VIDEO (.*)`", told.value.hint)
+        *_, option, made = shlex.split(command)
+        assert (option, made) == ("--save-frames", f"DIR/{place}")
+        frames = np.zeros((2, 3, 8, 8), np.uint8)
+        clip = Clip(frames=frames, frame_times_s=np.array([0.5, 1.5]), duration_s=2.0, source=path)
+        written = save_frames(clip, folder / made.removeprefix("DIR/"))
+        (row,) = shown(folder, "minicpm", of(path))
+        assert list(row["image"].values()) == list(map(str, written))
 
 
 def test_frames_stand_in_the_order_of_their_numbers(folder: Path) -> None:

@@ -173,9 +173,9 @@ def test_a_file_is_checked_with_lines_and_remedies(tmp_path: Path, capsys) -> No
     assert run([*words, "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["error"]["message"].startswith("1 of 3 samples are")
     assert run([*words, "--model", "m"]) == 2
-    assert "--as checks an annotation file" in capsys.readouterr().err
+    assert "--as and --fields go with --media and --max-bad only" in capsys.readouterr().err
     assert run(["data", "check", str(path), "--media", str(tmp_path)]) == 2
-    assert "--media and --fields have no effect without --as" in capsys.readouterr().err
+    assert "--media has no effect without --as or --fields" in capsys.readouterr().err
 
 
 def test_a_damaged_csv_says_its_line(tmp_path: Path) -> None:

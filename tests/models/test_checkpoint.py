@@ -97,7 +97,7 @@ def test_another_decoder_is_refused(home) -> None:
 def test_a_missing_decoder_says_where_it_was_looked_for(home) -> None:
     saved(home)
     (home / "decoder").rename(home / "gone")
-    with pytest.raises(DecoderNotFoundError, match=r"no decoder '\.\./decoder' \(looked at") as e:
+    with pytest.raises(DecoderNotFoundError, match=r"no folder \.\./decoder, and it is no") as e:
         TrackLM.from_pretrained(home / "run")
     assert e.value.exit_code == 5 and e.value.hint
 

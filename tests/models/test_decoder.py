@@ -112,6 +112,8 @@ def test_fingerprints_know_the_weights(tmp_path: Path) -> None:
 def test_a_decoder_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(DecoderNotFoundError, match="no decoder 'no/such-model-anywhere'"):
         decoders.load_decoder("no/such-model-anywhere")
+    with pytest.raises(DecoderNotFoundError, match=r"\(looked at .*: Unrecognized model"):
+        decoders.load_decoder(str(tmp_path))
 
 
 def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def test_a_decoder_is_float32_on_a_processor_and_as_stored_elsewhere(
 
 def test_a_decoder_that_is_not_here_is_named(tmp_path: Path) -> None:
     name = str(tmp_path / "none")
-    with pytest.raises(DecoderNotFoundError, match=r"looked at .* for its config"):
+    with pytest.raises(
+        DecoderNotFoundError, match=r"no config of the decoder .* \(there is no folder"
+    ):
         decoder_dtype(name, precision="auto", device="cuda")
     assert decoder_dtype(name, precision="auto", device="cpu") == torch.float32
 

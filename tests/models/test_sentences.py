@@ -43,5 +43,6 @@ def test_vectors_are_means_over_real_tokens_of_length_one(encoder: Path) -> None
 
 
 def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DecoderNotFoundError, match="no sentence encoder"):
+    with pytest.raises(DecoderNotFoundError, match=r"no sentence encoder .*looked at") as told:
         load_sentence_encoder(str(tmp_path))
+    assert told.value.hint.startswith("give a Hugging Face directory or id; without one")

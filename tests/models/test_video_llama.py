@@ -225,7 +225,9 @@ def test_a_delta_is_told_from_a_decoder(tmp_path, safe) -> None:
         torch.save(whole.state_dict(), tmp_path / "delta" / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="holds differences, not weights: the gains of its"):
         refuse_delta(tmp_path / "delta")
-    with pytest.raises(DecoderNotFoundError, match=r"no decoder .* for its config"):
+    with pytest.raises(
+        DecoderNotFoundError, match=r"no config of the decoder .*there is no folder"
+    ):
         config_width(str(tmp_path / "nowhere"))
 
 

@@ -87,5 +87,5 @@ def test_what_does_not_fit_is_refused(llm, tmp_path, capsys) -> None:
     words = ["--checkpoint", checkpoint, "--llm", tmp_path / "nothing", "--out", tmp_path / "r"]
     assert run(["convert", "topa", *map(str, words), "--json"]) == 5
     shown = json.loads(capsys.readouterr().out)
-    assert "looked at" in shown["error"]["message"]
+    assert f"there is no folder {tmp_path}/nothing" in shown["error"]["message"]
     assert not (tmp_path / "run" / "run.json").exists()

@@ -57,7 +57,7 @@ def test_frozen_weights_are_halved_where_the_arithmetic_is() -> None:
 
 
 def test_a_decoder_that_is_not_here_is_said_so() -> None:
-    with pytest.raises(DecoderNotFoundError, match="no decoder '/nowhere"):
+    with pytest.raises(DecoderNotFoundError, match="no config of the decoder '/nowhere"):
         plan_training(replace(topa_tiny(), decoder="/nowhere/nobody/nothing"))
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from textreel.recipes.recipe import (
     with_settings,
     world_count,
 )
+from textreel.recipes.t2vid import t2vid_idefics3
 from textreel.recipes.topa import RECIPES, topa_tiny
 from textreel.recipes.training import NAMES, find_recipe
 
@@ -75,6 +77,11 @@ def test_a_value_may_hold_an_equals_sign() -> None:
             "raise connector.max_frames, or set connector.temporal=time",
         ),
         ("mix.noise=-1", "recipe: mix: TaskMix: noise=-1.0 must be 0 or more", ""),
+        (
+            "train=5",
+            "recipe: train: 5 is no object with fields: steps, batch_size, ",
+            'such as --set \'train={"batch_size": 32}',
+        ),
         ("adapter=none of these", "recipe: adapter: Input should be ", ""),
     ],
 )
@@ -84,6 +91,35 @@ def test_a_setting_that_does_not_fit_is_refused(setting: str, message: str, hint
     assert message in str(caught.value)
     assert caught.value.hint.startswith(hint) and bool(caught.value.hint) == bool(hint)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "hint"),
+    [
+        (
+            "tuning.lora=64",
+            "recipe: tuning: lora: 64 is no object with fields: rank, alpha, dropout, targets",
+            "such as --set 'tuning.lora={\"rank\": 16}'",
+        ),
+        (
+            "tuning.lora={rank:64}",  # what a shell leaves of it without quotes
+            "recipe: tuning: lora: '{rank:64}' is no object with fields: rank, alpha",
+            "such as --set 'tuning.lora={\"rank\": 16}'",
+        ),
+        (
+            "tuning.lora.rank=64",
+            "--set tuning.lora.rank=64: tuning.lora is null, and has no field 'rank' yet",
+            "set all of it at once: --set 'tuning.lora={\"rank\": ...}'",
+        ),
+        ("pages=1", "recipe: pages: 1 is no object with fields: ", "such as --set 'pages={"),
+    ],
+)
+def test_a_plain_value_for_what_has_fields_names_them(
+    setting: str, message: str, hint: str
+) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)) as caught:
+        with_settings(t2vid_idefics3(), [setting])
+    assert caught.value.hint.startswith(hint)
 
 
 def test_positions_from_seconds_know_no_slots() -> None:

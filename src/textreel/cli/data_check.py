@@ -7,6 +7,7 @@ import typer
 
 from textreel.cli import textvid_options as opt
 from textreel.cli.checking import checker_of
+from textreel.cli.corpus_words import CORPORA_HELP, FIELDS_HELP
 from textreel.cli.errors import OptionError
 from textreel.cli.loading import check_device
 from textreel.cli.output import JsonOption, emit, emit_failed
@@ -23,12 +24,9 @@ File = Annotated[
 BlindQuestions = Annotated[int, typer.Option(metavar="N", help="How many questions it is asked.")]
 Corpus = Annotated[
     str | None,
-    typer.Option("--as", metavar="CORPUS", help="It is an annotation file: webvid, llava, ..."),
+    typer.Option("--as", metavar="CORPUS", help=f"It is an annotation file: {CORPORA_HELP}."),
 ]
-Fields = Annotated[
-    str | None,
-    typer.Option(metavar="C,I,A", help="With --as fields: those of context, instruction, answer."),
-]
+Fields = Annotated[str | None, typer.Option(metavar="FIELDS", help=FIELDS_HELP)]
 Media = Annotated[
     Path | None, typer.Option(metavar="DIR", help="With --as: look for pictures and videos there.")
 ]
@@ -69,18 +67,19 @@ def data_check(
 ) -> None:
     """Check textual videos, whoever wrote them; every fault is counted with its reason.
 
-    With --as, check an annotation file: every bad row with its line and the way out.
+    With --as or --fields, check an annotation file: every bad row with its line and the way out.
     """
     from dataclasses import asdict
 
-    if corpus is not None:
+    if corpus is not None or fields is not None:
         others = (encoder, benchmarks, limits, list_to, keep_to, blind_llm, blind_answers)
         if model or key_env or device != "cpu" or any(other is not None for other in others):
-            raise OptionError("--as checks an annotation file: of the others it takes --max-bad")
-        _check_corpus(file, corpus, fields=fields, media=media, max_bad=max_bad, as_json=as_json)
+            raise OptionError("--as and --fields go with --media and --max-bad only")
+        kind = corpus or "fields"
+        _check_corpus(file, kind, fields, media=media, max_bad=max_bad, as_json=as_json)
         return
-    if media is not None or fields is not None:
-        raise OptionError("--media and --fields have no effect without --as")
+    if media is not None:
+        raise OptionError("--media has no effect without --as or --fields")
 
     from textreel.data.errors import TooManyBadError
     from textreel.synth.check.report import check_file
@@ -120,9 +119,10 @@ def _check_corpus(
 ) -> None:
     from dataclasses import asdict
 
-    from textreel.data.corpora import CorpusFile, read_field_names
+    from textreel.data.corpora import CorpusFile
     from textreel.data.corpus_check import check_corpus
     from textreel.data.errors import TooManyBadError
+    from textreel.data.named_fields import read_field_names
 
     names = None if fields is None else read_field_names(fields)
     opened = CorpusFile(path=file, corpus=corpus, fields=names)

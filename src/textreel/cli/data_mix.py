@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textreel.cli.corpus_words import CORPORA_HELP, FIELDS_HELP
 from textreel.cli.errors import OptionError
 from textreel.cli.output import JsonOption, emit
 from textreel.cli.pairs import read_pairs
@@ -20,7 +21,8 @@ Pairs = list[str] | None
 def data_mix(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
     source: Annotated[
-        Pairs, typer.Option(metavar="NAME=FILE", help="JSON list or lines; any number of times.")
+        Pairs,
+        typer.Option(metavar="NAME=FILE", help="JSON list or lines, csv; any number of times."),
     ] = None,
     preset: Annotated[
         str | None,
@@ -37,12 +39,13 @@ def data_mix(
     ] = None,
     corpus: Annotated[
         Pairs,
-        typer.Option("--as", metavar="NAME=CORPUS", help="How to read it, if not by its name."),
+        typer.Option(
+            "--as",
+            metavar="NAME=CORPUS",
+            help=f"How to read it, if not by its name: {CORPORA_HELP}.",
+        ),
     ] = None,
-    fields: Annotated[
-        Pairs,
-        typer.Option(metavar="NAME=C,I,A", help="Fields of context, instruction and answer."),
-    ] = None,
+    fields: Annotated[Pairs, typer.Option(metavar="NAME=FIELDS", help=FIELDS_HELP)] = None,
     licence: Annotated[
         Pairs, typer.Option(metavar="NAME=TEXT", help="Of its rows, where they do not say.")
     ] = None,
@@ -130,8 +133,9 @@ def _sources(
     fields: dict[str, str],
     licences: dict[str, str],
 ) -> "list[Source]":
-    from textreel.data.corpora import CORPORA, CorpusFile, read_field_names
+    from textreel.data.corpora import CORPORA, CorpusFile
     from textreel.data.mix import Source
+    from textreel.data.named_fields import read_field_names
 
     for option, names in (("--as", corpora), ("--fields", fields), ("--licence", licences)):
         if unknown := set(names) - set(paths):

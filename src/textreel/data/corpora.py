@@ -2,21 +2,28 @@
 
     for record in read_corpus("LongAlpaca-12k.json", "longalpaca", quarantine): ...
 
-A file is a JSON list or JSON lines, read a row at a time; WebVid's is a csv with a header, and the
-captions of CC595k and MiniGPT-4 are a list inside an object. Ids of long texts are hashes of
-their content, so a corpus may be filtered or reordered and a mix of it stays the same.
+A file is a JSON list or JSON lines, read a row at a time. WebVid's is a csv with a header, as a
+file of named fields may be; the captions of CC595k and MiniGPT-4 are a list inside an object; the
+answers of ActivityNet-QA are a second file. Ids of long texts, and of questions about
+videos, are hashes of their content, so a corpus may be filtered or reordered and a mix of it stays
+the same.
 """
 
-import codecs
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
 
 from textreel.data.conversation_rows import Conversations, from_conversations
+from textreel.data.corpus_files import (
+    Row,
+    answers_beside,
+    read_csv_rows,
+    read_inner_rows,
+    read_joined_rows,
+    read_json_rows,
+)
 from textreel.data.corpus_rows import (
     from_booksum,
     from_fields,
@@ -24,22 +31,23 @@ from textreel.data.corpus_rows import (
     from_longqlora,
     from_natural_questions,
 )
-from textreel.data.errors import HintedError, TextualDataError
+from textreel.data.errors import CorpusError
 from textreel.data.files import Json
-from textreel.data.json_stream import read_json_list
 from textreel.data.long_text import LongText, RowError, content_key
+from textreel.data.named_fields import check_field_names
 from textreel.data.quarantine import Quarantine
 from textreel.data.record import Message, Record, RecordError
 from textreel.data.video_rows import (
+    from_activitynet_qa,
     from_captions,
     from_llava_instruct,
     from_llava_video,
+    from_named_fields,
     from_video_chatgpt,
     from_videochat,
     from_webvid,
 )
 
-FIELDS = ("context", "instruction", "answer")
 TEXTS: dict[str, Callable[[Mapping[str, Json]], LongText]] = {
     "longalpaca": from_longalpaca,
     "longqlora": from_longqlora,
@@ -54,21 +62,18 @@ VIDEOS: dict[str, Callable[[Mapping[str, Json]], tuple[Message, ...]]] = {
     "captions": from_captions,
     "llava-instruct": from_llava_instruct,
     "videochat": from_videochat,
+    "activitynet-qa": from_activitynet_qa,
 }
 """Sets of questions about, or captions of, videos and pictures."""
 _CSV = ("webvid",)
 _INSIDE = {"captions": "annotations"}
 """Corpora whose rows are a list inside an object, and where."""
+_JOINED = ("activitynet-qa",)
+"""Corpora whose answers stand in a file of their own, beside that of the questions."""
 CONVERSATIONS: tuple[Conversations, ...] = ("llava", "sharegpt")
 """Conversations that are read so that they can be written again as they were."""
 CORPORA = (*TEXTS, *VIDEOS, *CONVERSATIONS, "fields", "records")
-"""All names; `fields` is any JSON with named fields, `records` are our own."""
-
-
-class CorpusError(HintedError, ValueError):
-    """A corpus that cannot be read as asked."""
-
-    exit_code: ClassVar[int] = 2
+"""All names; `fields` is any JSON or csv with named fields, `records` are our own."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -96,10 +101,10 @@ class CorpusFile:
     """A file and how to read it.
 
     Attributes:
-        path: JSON list or JSON lines.
+        path: JSON list or JSON lines, or a csv.
         corpus: one of `CORPORA`.
         licence: of its rows, where a row does not say; empty: unknown.
-        fields: for `fields`: which field holds the context, the instruction, the answer.
+        fields: for `fields`: which field holds what; see `named_fields`.
     """
 
     path: Path
@@ -116,27 +121,20 @@ class CorpusFile:
             raise CorpusError(
                 f"corpus {self.corpus!r}: names of fields go with the corpus 'fields', and it "
                 f"needs them",
-                hint="such as --fields text,question,answer",
+                hint="such as --fields text,question,answer, or "
+                "--fields video=video_name,question=question,answer=answer",
             )
-        if self.fields is not None and self.fields.keys() != set(FIELDS):
-            raise CorpusError(
-                f"fields for {', '.join(sorted(self.fields))}: {', '.join(FIELDS)} are needed"
-            )
+        if self.fields is not None:
+            check_field_names(self.fields)
 
+    @property
+    def beside(self) -> tuple[Path, ...]:
+        """Further files that belong to it.
 
-def read_field_names(text: str) -> dict[str, str]:
-    """Read `CONTEXT,INSTRUCTION,ANSWER`, the names of the fields that hold them.
-
-    Raises:
-        CorpusError: not three names.
-    """
-    names = [name.strip() for name in text.split(",")]
-    if len(names) != len(FIELDS) or not all(names):
-        raise CorpusError(
-            f"fields {text!r}: three names are needed, of context, instruction and answer",
-            hint="such as text,question,answer",
-        )
-    return dict(zip(FIELDS, names, strict=True))
+        Raises:
+            CorpusError: they are not there.
+        """
+        return (answers_beside(self.path),) if self.corpus in _JOINED else ()
 
 
 def read_corpus(
@@ -150,8 +148,8 @@ def read_corpus(
         count: is counted up as rows are read.
 
     Raises:
-        CorpusError: the file is not there.
-        TextualDataError: it is no JSON from some place on.
+        CorpusError: the file is not there, or is a csv where JSON is wanted.
+        TextualDataError: it is no JSON, or no csv, from some place on.
     """
     if not file.path.is_file():
         raise CorpusError(f"there is no file {file.path}", hint="check the path")
@@ -159,6 +157,8 @@ def read_corpus(
     for line, row in _rows(file):
         count.rows += 1
         try:
+            if isinstance(row, RowError):
+                raise row
             record = _writable(_record(file, row, line))
         except (RowError, RecordError) as error:
             code = getattr(error, "code", "record")
@@ -198,75 +198,33 @@ def _record(file: CorpusFile, row: Json, line: int) -> Record:
         if file.corpus == shape:
             return from_conversations(row, shape, source=source, licence=licence)
     if file.corpus in VIDEOS:
-        messages = VIDEOS[file.corpus](row)
-        made = Record(id="-", messages=messages, source=source, licence=licence)
-        return Record(id=content_key(made)[:16], messages=messages, source=source, licence=licence)
-    if file.fields is not None:
+        return _shown(VIDEOS[file.corpus](row), source=source, licence=licence)
+    if file.fields is None:
+        return TEXTS[file.corpus](row).to_record(source=source, licence=licence)
+    if "context" in file.fields:
         return from_fields(row, file.fields).to_record(source=source, licence=licence)
-    return TEXTS[file.corpus](row).to_record(source=source, licence=licence)
+    return _shown(from_named_fields(row, file.fields), source=source, licence=licence)
 
 
-def _rows(file: CorpusFile) -> Iterator[tuple[int, Json]]:
+def _shown(messages: tuple[Message, ...], *, source: str, licence: str) -> Record:
+    """Return the record of messages about a video or picture; its id is a hash of them."""
+    made = Record(id="-", messages=messages, source=source, licence=licence)
+    return replace(made, id=content_key(made)[:16])
+
+
+def _rows(file: CorpusFile) -> Iterator[Row]:
     """Yield line number and value of every row."""
-    if file.corpus in _CSV:
-        return _csv_rows(file.path)
-    if file.corpus in _INSIDE:
-        return _inner_rows(file.path, _INSIDE[file.corpus])
-    return _json_rows(file.path)
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Json]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        try:
-            yield from ((rows.line_num, dict(row)) for row in rows)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise TextualDataError(
-                f"{path} line {rows.line_num} is no csv: {error}", hint="mend or remove the line"
-            ) from error
-
-
-def _inner_rows(path: Path, field: str) -> Iterator[tuple[int, Json]]:
-    """Yield the rows of the list in an object's field, each with its line.
-
-    A file that is a list itself is read as one.
-    """
-    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    if content.lstrip().startswith(b"["):
-        yield from read_json_list(path)
-        return
-    whole, text = _parse(content, path, 1), content.decode()
-    rows = whole.get(field) if isinstance(whole, dict) else None
-    if not isinstance(rows, list):
-        raise TextualDataError(
-            f"{path} holds no list {field!r}", hint=f'it looks like {{"{field}": [...]}}'
+    is_csv = file.path.suffix.lower() == ".csv"
+    if file.corpus in _CSV or (file.corpus == "fields" and is_csv):
+        return read_csv_rows(file.path)
+    if is_csv:
+        raise CorpusError(
+            f"{file.path} is a csv, and the corpus {file.corpus!r} is JSON",
+            hint="name its columns, as textreel data mix --fields NAME=video=F,question=F,answer=F "
+            "does (context=F for long texts)",
         )
-    decoder, at = json.JSONDecoder(), text.index("[", text.index(f'"{field}"')) + 1
-    for _ in rows:
-        at = next(i for i in range(at, len(text)) if text[i] not in " \t\r\n,")
-        row, end = decoder.raw_decode(text, at)
-        yield 1 + text.count("\n", 0, at), row
-        at = end
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, Json]]:
-    """Yield the rows of a JSON list or of JSON lines."""
-    with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"["):
-        yield from read_json_list(path)
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            if content.strip():
-                yield number, _parse(content, path, number)
-
-
-def _parse(line: bytes, path: Path, number: int) -> Json:
-    try:
-        return json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise TextualDataError(
-            f"{path} line {number} is no JSON: {error}", hint="mend or remove the line"
-        ) from error
+    if file.corpus in _INSIDE:
+        return read_inner_rows(file.path, _INSIDE[file.corpus])
+    if file.corpus in _JOINED:
+        return read_joined_rows(file.path)
+    return read_json_rows(file.path)

@@ -31,6 +31,12 @@ class FormatError(HintedError, ValueError):
     exit_code: ClassVar[int] = 2
 
 
+class CorpusError(HintedError, ValueError):
+    """An annotation file that cannot be read as asked."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class FingerprintError(HintedError, ValueError):
     """A file belongs to a job with other settings."""
 

@@ -72,6 +72,7 @@ class SourceReport:
         corpus: how it was read.
         path: of the file.
         sha256: of the file.
+        beside: hashes of further files that belong to it, by name.
         rows: in the file.
         rejected: rows set aside, by reason.
         duplicates: samples that came before, here or in an earlier source.
@@ -85,6 +86,7 @@ class SourceReport:
     corpus: str
     path: Path
     sha256: str
+    beside: Mapping[str, str]
     rows: int
     rejected: Mapping[str, int]
     duplicates: int
@@ -243,6 +245,7 @@ def _choose(
         corpus=source.file.corpus,
         path=source.file.path,
         sha256=content_hash(source.file.path),
+        beside={path.name: content_hash(path) for path in source.file.beside},
         rows=count.rows,
         rejected=dict(count.reasons.most_common()),
         duplicates=count.records - len(candidates),
@@ -266,7 +269,8 @@ def _too_few(source: Source, found: int, count: CorpusCount, bad: Sequence[BadSa
         f"{told} set aside: {reasons}), {source.count} wanted; first bad: {bad[0].id}, read as "
         f"{source.file.corpus!r}: {bad[0].message}",
         hint=f"mend the rows, take fewer, or read it otherwise (--as {source.name}=CORPUS, or "
-        f"--fields {source.name}=CONTEXT,INSTRUCTION,ANSWER)",
+        f"--fields {source.name}=CONTEXT,INSTRUCTION,ANSWER, or "
+        f"--fields {source.name}=video=F,question=F,answer=F)",
     )
 
 

@@ -7,6 +7,7 @@ file's name, these frames. A shape that has no place for something refuses the r
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +152,7 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
                 f"{part.value}, which these shapes cannot say",
                 hint="cut the video",
             )
-        path = Path(part.value)
-        name = path.with_suffix("") if path.name else path
+        name = _frames_name(part.value)
         frames = _find(folders, name) or _find(folders, Path(name.name))
         yield from (Medium(kind="image", path=path) for path in frames)
         if not frames:
@@ -161,6 +161,26 @@ def _pieces(record: Record, part: Part, folders: Sequence[Path]) -> Iterator[Med
         raise ShapeError(
             f"record {record.id} has a part of kind {part.kind!r}, which these shapes cannot say"
         )
+
+
+def _frames_name(video: str) -> Path:
+    """Return what the folder of a video's frames is called: its path without its ending.
+
+    Numbers are no ending: `a_11.1_19.6` is the name of a clip of these seconds.
+    """
+    path = Path(video)
+    keeps = not path.name or path.suffix[1:].isdecimal()
+    return path if keeps else path.with_suffix("")
+
+
+def _frames_hint(video: str) -> str:
+    """Say how the folder of a video's frames is called, and how to make one."""
+    name = _frames_name(video)
+    place = f"DIR/{name.name if name.is_absolute() else name}"
+    return (
+        f"give --pictures DIR with the frames in the folder {place}, such as "
+        f"`textreel media show VIDEO --num-frames 8 --save-frames {shlex.quote(place)}` writes"
+    )
 
 
 def _refuse_other_text(record: Record, part: Part, folder: Path) -> None:
@@ -219,7 +239,7 @@ def _minicpm(record: Record, turns: Sequence[Turn]) -> Json:
     if videos := _media(turns, "video"):
         raise ShapeError(
             f"it shows the video {videos[0]}; MiniCPM's map holds pictures only",
-            hint="name a folder with a folder of frames for it",
+            hint=_frames_hint(videos[0]),
         )
     if any(turn.role == "system" for turn in turns):
         raise ShapeError(

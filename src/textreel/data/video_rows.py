@@ -3,8 +3,10 @@
 Video-ChatGPT (VideoInstruct-100K) has `q`, `a`, `video_id`; ShareGemini and others use LLaVA's
 `video` and `conversations`; LLaVA-instruct the same with `image`; VideoChat has `video` and `QA`, a
 list of `q` and `a`. Captions without a question (WebVid's csv; `filter_cap.json` of CC595k and
-MiniGPT-4) become a message that shows the video or picture and says nothing, and its answer. Our
-own records are read as they are.
+MiniGPT-4) become a message that shows the video or picture and says nothing, and its answer.
+Questions of any set with named fields (MSVD-QA, MSRVTT-QA) are read by those names, and those of
+ActivityNet-QA with the prefix that ActivityNet's files have and its questions leave out. Our own
+records are read as they are.
 
 Source: Video-LLaMA@64888c0, video_llama/datasets/datasets/.
 """
@@ -16,6 +18,7 @@ from typing import Literal
 from textreel.data.corpus_rows import text_of
 from textreel.data.files import Json
 from textreel.data.long_text import RowError
+from textreel.data.named_fields import PLACE
 from textreel.data.record import Message, Part, Role
 
 _ROLES: dict[str, Role] = {"human": "user", "user": "user", "gpt": "assistant"}
@@ -23,6 +26,8 @@ _ROLES |= {"assistant": "assistant", "system": "system"}
 _MARKS = re.compile(r"<(?:video|image)>\n?|\n?<(?:video|image)>")
 LLAVA_PREFIX = "COCO_train2014_"
 """Before the name of every picture of LLaVA-instruct, in the folder that holds them."""
+ACTIVITYNET_PREFIX, _YOUTUBE_CHARS = "v_", 11
+"""Before the name of every video of ActivityNet, and how long such a name is without it."""
 _CAPTION_NOISE = re.compile(r"[.!\"()*#:;~]")
 MOST_CAPTION_WORDS = 50
 
@@ -87,7 +92,53 @@ def _captioned(kind: Literal["image", "video"], path: str, caption: str) -> tupl
 def _name(row: Mapping[str, Json], field: str) -> str:
     """Return a name that may be written as a number."""
     value = row.get(field)
-    return str(value) if isinstance(value, int) else text_of(row, field)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else text_of(row, field)
+
+
+def from_named_fields(row: Mapping[str, Json], fields: Mapping[str, str]) -> tuple[Message, ...]:
+    """Read a question about a video or picture.
+
+    Names and answers may be whole numbers.
+
+    Args:
+        row: of a file.
+        fields: where `instruction`, `answer` and `video` or `image` stand; see `named_fields`.
+
+    Raises:
+        RowError: a field is missing, empty, or neither text nor whole number.
+    """
+    kind: Literal["image", "video"] = "video" if "video" in fields else "image"
+    name = fields[kind]
+    if "{" not in name:
+        path = _name(row, name).strip()
+    else:
+        values = {field: _name(row, field).strip() for field in PLACE.findall(name)}
+        if empty := [field for field, value in values.items() if not value]:
+            raise RowError(f"{kind} {name}: {', '.join(empty)} is empty", code=f"no {kind}")
+        path = PLACE.sub(lambda found: values[found[1]], name)
+    question, answer = text_of(row, fields["instruction"]), _name(row, fields["answer"])
+    return _messages(path, [("user", question.strip()), ("assistant", answer.strip())], kind=kind)
+
+
+def from_activitynet_qa(row: Mapping[str, Json]) -> tuple[Message, ...]:
+    """Read a question of ActivityNet-QA that has its answers beside it.
+
+    Source: MILVLG/activitynet-qa, dataset/README.md; of the names, ActivityNet's own files.
+
+    Raises:
+        RowError: no name, question or answer, or several answers that differ.
+    """
+    name, question, answers = text_of(row, "video_name"), text_of(row, "question"), row["answers"]
+    if not isinstance(answers, list) or len(answers) != 1:
+        found = ", ".join(map(repr, answers)) if isinstance(answers, list) else ""
+        raise RowError(
+            f"question_id {row.get('question_id')!r} has {found or 'none'} as answers, one wanted",
+            code="several answers" if found else "no answer",
+        )
+    if name and not (name.startswith(ACTIVITYNET_PREFIX) and len(name) > _YOUTUBE_CHARS):
+        name = ACTIVITYNET_PREFIX + name
+    return _messages(name, [("user", question.strip()), ("assistant", str(answers[0]).strip())])
 
 
 def from_video_chatgpt(row: Mapping[str, Json]) -> tuple[Message, ...]:

@@ -20,9 +20,9 @@ from torch import Tensor
 from transformers import Blip2Config
 
 from textreel.models.encoder_errors import EncoderUnavailableError
-from textreel.models.encoder_files import HUB_ID
 from textreel.models.eva_vit import EvaConfig, round_to_half
 from textreel.models.frame_qformer import FrameQFormer
+from textreel.models.missing import HUB_ID, way_out
 from textreel.models.published_files import PublishedFileError, fit
 from textreel.models.qformer import QFormerShape
 
@@ -151,9 +151,14 @@ def _fetched(name: str) -> Path:
         return config.parent
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise EncoderUnavailableError(
-            f"the BLIP-2 model {name} is not in the cache {constants.HF_HUB_CACHE} and could not "
-            f"be fetched: {str(error).splitlines()[0]}",
-            hint="unset HF_HUB_OFFLINE or check the network, or give the two published files",
+            f"there is no folder {name}, the BLIP-2 model {name} is not in the cache "
+            f"{constants.HF_HUB_CACHE} either, and it could not be fetched: "
+            f"{str(error).splitlines()[0]}",
+            hint=way_out(
+                name,
+                otherwise="unset HF_HUB_OFFLINE or check the network, or give the two published "
+                "files",
+            ),
         ) from error
 
 

@@ -16,6 +16,7 @@ from transformers.utils import cached_file
 
 from textreel.models import attention
 from textreel.models.errors import CheckpointError, DecoderNotFoundError, DecoderUnsupportedError
+from textreel.models.missing import way_out, why_missing
 
 EMBEDDED = "embedded:"
 """Prefix of the names of models that come with the package, such as `embedded:tiny/decoder`."""
@@ -37,11 +38,10 @@ def load_decoder(name: str, *, dtype: torch.dtype = torch.float32) -> PreTrained
     where = locate(name)
     try:
         decoder = AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
-    except OSError as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError) as error:
         raise DecoderNotFoundError(
-            f"no decoder {name!r} (looked at {where}): {reason}",
-            hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+            f"no decoder {name!r} ({why_missing(where, error)})",
+            hint=way_out(where),
         ) from error
     except SafetensorError as error:
         reason = str(error).strip().splitlines()[0]
@@ -79,10 +79,9 @@ def read_config(name: str) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(where)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
-            f"no decoder {name!r} (looked at {where} for its config): {reason}",
-            hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+            f"no config of the decoder {name!r} ({why_missing(where, error)})",
+            hint=way_out(where),
         ) from error
 
 

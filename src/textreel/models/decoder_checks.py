@@ -14,6 +14,7 @@ from transformers import AutoConfig
 
 from textreel.models.decoder import locate
 from textreel.models.errors import CheckpointError, DecoderNotFoundError
+from textreel.models.missing import way_out, why_missing
 from textreel.models.published_files import read_weights
 
 _NORM = "model.norm.weight"
@@ -33,10 +34,9 @@ def config_width(name: str) -> int:
     try:
         config = AutoConfig.from_pretrained(where)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
-            f"no decoder {name!r} (looked at {where} for its config): {reason}",
-            hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+            f"no config of the decoder {name!r} ({why_missing(where, error)})",
+            hint=way_out(where),
         ) from error
     return int(config.get_text_config().hidden_size)
 

@@ -26,10 +26,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 )
 
 from textreel.models.encoder_errors import EncoderError, EncoderUnavailableError
+from textreel.models.missing import HUB_ID, way_out
 
 _log = logging.getLogger("textreel.models")
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SAFE_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _OLD_WEIGHTS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 _SETTINGS = frozenset(
@@ -87,11 +87,6 @@ def find_encoder(name_or_path: str | Path) -> EncoderFiles:
         name = folder.resolve().name
         return EncoderFiles(name=name, path=folder, revision=_content_revision(folder))
     name = str(name_or_path)
-    if not HUB_ID.fullmatch(name):
-        raise EncoderError(
-            f"no folder {name}, and it does not look like a Hugging Face id",
-            hint="give an existing folder or an id such as openai/clip-vit-large-patch14",
-        )
     path = find_in_hub(name)
     return EncoderFiles(name=name, path=path, revision=path.name)
 
@@ -105,9 +100,14 @@ def find_in_hub(name: str, *, what: str = "encoder", also: Collection[str] = ())
         also: files that are wanted beside those of an encoder, where there are such.
 
     Raises:
-        EncoderError: Hugging Face knows no model of that id.
+        EncoderError: no id, or none that Hugging Face knows.
         EncoderUnavailableError: not cached, and no network or no permission.
     """
+    if not HUB_ID.fullmatch(name):
+        raise EncoderError(
+            f"no folder {name}, and it does not look like a Hugging Face id",
+            hint="check the path; or give an id such as openai/clip-vit-large-patch14",
+        )
     return _cached(name) or _download(name, what=what, also=also)
 
 
@@ -193,10 +193,13 @@ def _cached(name: str) -> Path | None:
 def _download(name: str, *, what: str, also: Collection[str]) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise EncoderUnavailableError(
-            f"the {what} {name} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
-            f"forbids to fetch it",
-            hint=f"unset HF_HUB_OFFLINE, or fetch it where there is a network "
-            f"(`hf download {name}`) and give the folder",
+            f"there is no folder {name}, the {what} {name} is not in the cache "
+            f"{constants.HF_HUB_CACHE} either, and HF_HUB_OFFLINE forbids to fetch it",
+            hint=way_out(
+                name,
+                otherwise=f"unset HF_HUB_OFFLINE, or fetch it where there is a network "
+                f"(`hf download {name}`) and give the folder",
+            ),
         )
     try:
         info = HfApi().model_info(name, files_metadata=True)
@@ -218,12 +221,15 @@ def _download(name: str, *, what: str, also: Collection[str]) -> Path:
     except RepositoryNotFoundError as error:
         raise EncoderError(
             f"no folder {name}, and Hugging Face knows no model of that id",
-            hint="check the spelling; a private model needs `hf auth login`",
+            hint="check the spelling or the path; a private model needs `hf auth login`",
         ) from error
     except (HTTPError, OSError) as error:
         raise EncoderUnavailableError(
-            f"the {what} {name} is not in the cache {constants.HF_HUB_CACHE} and could not be "
-            f"fetched: {error}",
-            hint=f"check the network, or fetch it elsewhere (`hf download {name}`) and give "
-            f"the folder",
+            f"there is no folder {name}, the {what} {name} is not in the cache "
+            f"{constants.HF_HUB_CACHE} either, and it could not be fetched: {error}",
+            hint=way_out(
+                name,
+                otherwise=f"check the network, or fetch it elsewhere (`hf download {name}`) and "
+                f"give the folder",
+            ),
         ) from error

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from textreel.models.decoder import locate
 from textreel.models.errors import DecoderNotFoundError
+from textreel.models.missing import way_out, why_missing
 
 BATCH_TEXTS = 64
 MAX_TOKENS = 512
@@ -31,14 +32,18 @@ def load_sentence_encoder(
     Raises:
         DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
     """
+    where = locate(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(locate(name))
-        model = AutoModel.from_pretrained(locate(name), dtype=torch.float32).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(where)
+        model = AutoModel.from_pretrained(where, dtype=torch.float32).to(device).eval()
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
-            f"no sentence encoder {name!r}: {reason}",
-            hint="give a Hugging Face directory or id; without one, hashed n-grams are used",
+            f"no sentence encoder {name!r} ({why_missing(where, error)})",
+            hint=way_out(
+                where,
+                otherwise="give a Hugging Face directory or id; without one, hashed n-grams are "
+                "used",
+            ),
         ) from error
     limit = min(MAX_TOKENS, getattr(model.config, "max_position_embeddings", MAX_TOKENS))
 

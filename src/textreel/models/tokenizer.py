@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from textreel.models.decoder import locate
 from textreel.models.errors import DecoderNotFoundError, DecoderUnsupportedError
+from textreel.models.missing import way_out, why_missing
 
 PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Names of transformers' class for any `tokenizer.json`, of version 4 and of version 5."""
@@ -28,10 +29,9 @@ def load_tokenizer(name: str, *, base: Path | None = None) -> PreTrainedTokenize
     try:
         tokenizer = _class_of(where).from_pretrained(where)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise DecoderNotFoundError(
-            f"no tokenizer of the decoder {name!r} (looked at {where}): {reason}",
-            hint="give a Hugging Face directory or id; offline, only ids that are in the cache",
+            f"no tokenizer of the decoder {name!r} ({why_missing(where, error)})",
+            hint=way_out(where),
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise DecoderUnsupportedError(

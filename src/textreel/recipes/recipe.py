@@ -16,6 +16,7 @@ from textreel.features.fuse import FuseMode
 from textreel.models.adapters import AdapterKind, GatedConfig, LoraSettings
 from textreel.recipes.alignment import FrameCaptions, TaskMix
 from textreel.recipes.head_start import HeadStart
+from textreel.recipes.recipe_fields import as_setting, fields_at
 from textreel.train.config import TrainConfig
 
 WORLD = "world:"
@@ -267,6 +268,13 @@ def read_as(kind: type[RecipeT], values: dict[str, Any]) -> RecipeT:
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"{part}: " for part in first["loc"])
+        known = fields_at(kind, first["loc"]) if first["type"] == "dataclass_type" else ()
+        if first["loc"] and known:
+            raise RecipeError(
+                f"recipe: {place}{first['input']!r} is no object with fields: "
+                f"{', '.join(field.name for field in known)}",
+                hint=f"such as {as_setting(first['loc'], known)}",
+            ) from error
         cause = first.get("ctx", {}).get("error")
         raise RecipeError(
             f"recipe: {place}{cause or first['msg']}", hint=getattr(cause, "hint", "")
@@ -315,6 +323,11 @@ def _put(values: dict[str, Any], path: str, value: object, setting: str) -> None
     here: Any = values
     for name in parents:
         here = here[_field(here, name, setting)]
+    if here is None:
+        raise RecipeError(
+            f"--set {setting}: {'.'.join(parents)} is null, and has no field {last!r} yet",
+            hint=f"set all of it at once: --set '{'.'.join(parents)}={{\"{last}\": ...}}'",
+        )
     here[_field(here, last, setting)] = value
 
 

@@ -176,8 +176,11 @@ def test_settings_without_effect_are_refused(image_llm: Make) -> None:
     with pytest.raises(ModelConfigError, match="tiles have no effect: qwen2_5_vl never cuts"):
         PictureReader(qwen.reader.processor, qwen.model.family, PictureSettings(tiles=True))
     settings = PictureSettings(frame_tokens=64)
-    with pytest.raises(ModelConfigError, match="frame_tokens=64 has no effect: idefics3 gives"):
+    with pytest.raises(
+        ModelConfigError, match="frame_tokens=64 has no effect: idefics3 gives"
+    ) as told:
         PictureReader(idefics.reader.processor, idefics.model.family, settings)
+    assert "--set frame_tokens=null" in told.value.hint
     with pytest.raises(ModelConfigError, match="frame_tokens=3 must be 4 or more"):
         PictureSettings(frame_tokens=3)
 

@@ -144,7 +144,8 @@ class PictureReader:
             raise ModelConfigError(
                 f"frame_tokens={settings.frame_tokens} has no effect: {family.name} gives every "
                 f"picture the same number of tokens",
-                hint="leave the setting out, or show fewer frames",
+                hint="leave the setting out (in a recipe that has it: --set frame_tokens=null), or "
+                "show fewer frames",
             )
         self.processor = processor
         self.family = family
