@@ -94,7 +94,11 @@ texts ask it, as the texts did that its decoder learned from."""
 
 
 def t2vid_tiny_base() -> FrameRecipe:
-    """Stills, pages to read and plain texts, from the package's decoder and random eyes."""
+    """Stills, pages to read and plain texts, from the package's decoder and random eyes.
+
+    Another seed may need more steps before it reads .9 of the words: `train.steps=2200` was enough
+    for the slowest of three (docs/LOG.md).
+    """
     return FrameRecipe(
         name="t2vid_tiny_base",
         model=NEW_TINY,
