@@ -1,5 +1,6 @@
 """Questions about videos from files with named fields, and from questions and answers apart."""
 
+import csv
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 
 from textreel.data.corpora import CorpusCount, CorpusError, CorpusFile, read_corpus
 from textreel.data.corpus_check import check_corpus
+from textreel.data.corpus_files import read_csv_rows
 from textreel.data.errors import TextualDataError
 from textreel.data.mix import Source, make_mix
 from textreel.data.named_fields import read_field_names
@@ -99,6 +101,7 @@ def test_a_csv_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_csv_may_hold_long_texts(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
     path = tmp_path / "texts.csv"
     path.write_text(f"t,q,a\n{'word ' * 40_000},Why?,So.\n")
     records, reasons = read(path, "context=t,question=q,answer=a")
@@ -106,6 +109,9 @@ def test_a_csv_may_hold_long_texts(tmp_path: Path) -> None:
     assert [p.kind for p in records[0].messages[0].parts] == ["pages", "text"]
     assert len(records[0].messages[0].parts[0].value) == 200_000
     assert [r.id for r in records] == [r.id for r in read(path, "t,q,a")[0]]
+    rows = read_csv_rows(path)
+    next(rows)
+    assert csv.field_size_limit() == limit  # of all other readers, also while this one reads
 
 
 def test_a_name_is_put_together_of_fields(tmp_path: Path) -> None:

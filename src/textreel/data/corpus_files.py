@@ -31,17 +31,17 @@ def read_csv_rows(path: Path) -> Iterator[Row]:
     Raises:
         TextualDataError: a name twice in the header, or no csv from some place on.
     """
-    csv.field_size_limit(_LONGEST_FIELD_CHARS)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
+        every = _long_rows(rows)
         try:
-            names = next(rows, [])
+            names = next(every, [])
             if twice := sorted({name for name in names if name and names.count(name) > 1}):
                 raise TextualDataError(
                     f"{path}: the header names {', '.join(map(repr, twice))} more than once",
                     hint="give every column a name of its own",
                 )
-            for row in rows:
+            for row in every:
                 if len(row) == len(names):
                     yield rows.line_num, dict(zip(names, row, strict=True))
                 elif row:
@@ -50,6 +50,19 @@ def read_csv_rows(path: Path) -> Iterator[Row]:
             raise TextualDataError(
                 f"{path} line {rows.line_num} is no csv: {error}", hint="mend or remove the line"
             ) from error
+
+
+def _long_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield rows whose fields may be long; for all other readers the module's limit stays."""
+    while True:
+        before = csv.field_size_limit(_LONGEST_FIELD_CHARS)
+        try:
+            row = next(rows, None)
+        finally:
+            csv.field_size_limit(before)
+        if row is None:
+            return
+        yield row
 
 
 def _other_columns(found: int, wanted: int) -> RowError:
