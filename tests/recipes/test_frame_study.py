@@ -228,7 +228,9 @@ def test_arms_of_a_seed_start_from_its_own_base(tmp_path: Path, monkeypatch) -> 
     assert f" ({trained.by_seed[0]:+.3f}, {trained.by_seed[1]:+.3f} by seed)" in describe_arms(
         report
     )
-    assert report.reads == 0.3
+    assert report.reads == 0.3 and not any("fewer bases" in said for said in report.remarks)
+    more = replace(study, only=("zero-shot", "video 5%"))
+    assert "has started from fewer bases" in run_frame_study(more, tmp_path / "study").remarks[1]
     assert run_frame_study(replace(study, seeds=(2,)), tmp_path / "study").reads == 0.4
     (tmp_path / "base-2").rename(tmp_path / "old")
     make_base(tmp_path / "base-2", seed=6)

@@ -284,6 +284,11 @@ def _report(
             rows.append(make_arm_row(arm, results, held_out=world.held_out))
     reads = min(found[reading_key(study, seed)]["page_words"] for seed in base_seeds(study))
     remarks = [f"no arm's training asks {', '.join(world.held_out)}; errors clustered by video"]
+    if study.many_bases and len({row.seeds for row in rows}) > 1:
+        remarks.append(
+            "an arm of fewer seeds has started from fewer bases: compare it seed by seed, as the "
+            "differences do"
+        )
     if reads < READS:
         remarks.append(
             f"the base reads {reads:.3f} of the words, less than {READS}: nothing about pages "
