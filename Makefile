@@ -35,7 +35,7 @@ demo: install
 dev: $(VENV)/.installed-dev
 
 test: dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 slow: dev
 	$(BIN)/python -m pytest -m "slow and not gpu and not ray and not browser" $(ARGS)

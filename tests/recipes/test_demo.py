@@ -190,6 +190,7 @@ def test_a_demo_that_goes_on_is_watched_as_a_straight_one(
     assert latest(result.run / "checkpoints") is not None
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_demo(result: DemoResult, tmp_path: Path) -> None:
     other = run_demo(tmp_path, toy_settings(seed=1))
     assert {p.name for p in other.videos.iterdir()} != {p.name for p in result.videos.iterdir()}
