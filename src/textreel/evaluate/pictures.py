@@ -32,7 +32,7 @@ def png_data_uri(frame: NDArray[np.uint8], *, min_side_px: int = 0) -> str:
     factor = max(1, -(-min_side_px // min(frame.shape[1:])))
     pixels = frame.transpose(1, 2, 0).repeat(factor, axis=0).repeat(factor, axis=1)
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
