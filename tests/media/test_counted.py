@@ -5,9 +5,9 @@ from tests.media import traps
 from tests.media.plain_pyav import all_frames
 from textreel.media.decode import decode_clip, read_clip
 from textreel.media.opening import open_media
+from textreel.media.packets import Packets
 from textreel.media.pixels import Pixels
 from textreel.media.sampling import SamplingSpec
-from textreel.media.seek import Packets
 from textreel.media.streams import choose_video, tells_when_shown
 
 SPECS = [

@@ -20,9 +20,9 @@ from textreel.media.errors import (
     UnreadableFileError,
     UnsupportedCodecError,
 )
+from textreel.media.packets import Packets, UnseekableError
 from textreel.media.pixels import Pixels
 from textreel.media.sampling import SamplingSpec
-from textreel.media.seek import Packets, UnseekableError
 from textreel.media.streams import header_length_s
 
 SPECS = [

@@ -38,8 +38,8 @@ def test_what_a_header_promises_is_not_believed(tmp_path: Path, make) -> None:
 
 def test_a_plain_file_is_not_decoded_and_hardly_read(tmp_path: Path, monkeypatch) -> None:
     path = traps.plain(tmp_path)
-    monkeypatch.delattr("textreel.media.seek.Packets.decode")
-    monkeypatch.delattr("textreel.media.seek.Packets.read")
+    monkeypatch.delattr("textreel.media.packets.Packets.decode")
+    monkeypatch.delattr("textreel.media.packets.Packets.read")
     assert surely_distinct(path, [0.1, 0.3, 0.5])
     assert not surely_distinct(path, [0.1, 0.11])
     assert surely_distinct(path, [0.1])

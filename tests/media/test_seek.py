@@ -4,7 +4,8 @@ from tests.media import traps
 from tests.media.plain_pyav import all_frames
 from textreel.media import seek
 from textreel.media.opening import open_media, read_only
-from textreel.media.seek import MAX_REORDER, MAX_TICKS, Packets, Selector, UnseekableError
+from textreel.media.packets import MAX_TICKS, Packets, UnseekableError
+from textreel.media.seek import MAX_REORDER, Selector
 from textreel.media.streams import choose_video, ends_unevenly, is_indexed
 
 

@@ -10,7 +10,8 @@ from fractions import Fraction
 
 import av
 
-from textreel.media.seek import MIN_JUMP, Packets, UnseekableError, sequential
+from textreel.media.packets import Packets, UnseekableError, sequential
+from textreel.media.seek import MIN_JUMP
 
 MARGIN = 4
 """Frames by which a key frame may be shown later than its place in the order of decoding says."""

@@ -21,9 +21,9 @@ from textreel.media.cutting import Cutting, read_pieces
 from textreel.media.errors import NoStreamError, TruncatedError
 from textreel.media.frames import Frames, read_frames
 from textreel.media.opening import why_nothing_there
+from textreel.media.packets import Work
 from textreel.media.probe import MediaInfo, SoundInfo, probe
 from textreel.media.sampling import SamplingSpec
-from textreel.media.seek import Work
 from textreel.media.sound import Sound, SoundMode, read_sound
 from textreel.media.sound_pieces import TakePiece
 

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from textreel.media.frames import EPSILON_S
 from textreel.media.opening import open_media, read_only
-from textreel.media.seek import Packets
+from textreel.media.packets import Packets
 from textreel.media.streams import choose_video, is_indexed, tells_when_shown
 
 LEAST_BETWEEN = 2

@@ -19,19 +19,10 @@ from textreel.media.counted import CountedFrames
 from textreel.media.errors import OutOfRangeError, TooManyFramesError
 from textreel.media.lengths import find_length_s
 from textreel.media.opening import open_media, read_only, why_nothing_decodes
+from textreel.media.packets import MAX_TICKS, Packets, UnseekableError, Work, sequential
 from textreel.media.pixels import Pixels, Turn
 from textreel.media.sampling import SamplingError, SamplingSpec
-from textreel.media.seek import (
-    FIRST_JUMP_S,
-    MAX_REORDER,
-    MAX_TICKS,
-    Packets,
-    Selector,
-    UnseekableError,
-    Work,
-    nearest_before,
-    sequential,
-)
+from textreel.media.seek import FIRST_JUMP_S, MAX_REORDER, Selector, nearest_before
 from textreel.media.streams import (
     choose_sound,
     choose_video,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from fractions import Fraction
 
-from textreel.media.seek import Packets, UnseekableError
+from textreel.media.packets import Packets, UnseekableError
 from textreel.media.streams import ends_unevenly, header_length_s, is_indexed
 
 CREDIBLE_S = 48 * 3600.0

@@ -32,8 +32,8 @@ from textreel.media.cutting import Cutting
 from textreel.media.decode import DEFAULT_SOUND_RATE_HZ, Decoded
 from textreel.media.errors import DecoderCrashError, DecodeTimeoutError, MediaError
 from textreel.media.look import Look
+from textreel.media.packets import Work
 from textreel.media.sampling import SamplingSpec
-from textreel.media.seek import Work
 from textreel.media.serving import ARRAYS
 from textreel.media.sound import SoundMode
 from textreel.media.sound_pieces import Piece, TakePiece
