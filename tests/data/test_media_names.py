@@ -27,6 +27,9 @@ def test_what_has_no_file_or_two_is_refused(tmp_path: Path) -> None:
         named_file(tmp_path, "v_d")
     with pytest.raises(MissingFileError, match=r"gone\.mp4: no such file$"):
         named_file(tmp_path, "gone.mp4")
+    for folder, name in ((tmp_path, "/"), (Path(), "")):
+        with pytest.raises(MissingFileError, match="names no file"):
+            named_file(folder, name)
     (tmp_path / "two.mp4").unlink()
     (tmp_path / "two").mkdir()
     assert named_file(tmp_path, "two") == tmp_path / "two.webm"  # its frames may lie beside it

@@ -24,6 +24,8 @@ def named_file(folder: Path, name: str) -> Path:
         MissingFileError: no file has that name, or several have it and another ending each.
     """
     path = folder / name
+    if not path.name:
+        raise MissingFileError(str(path), f"{name!r} names no file")
     if path.exists() and not path.is_dir():
         return path
     found = [p for ending in VIDEO_ENDINGS if (p := path.with_name(path.name + ending)).is_file()]

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoConfig
 
-from textreel.models.decoder import locate
-from textreel.models.errors import CheckpointError, DecoderNotFoundError
-from textreel.models.missing import way_out, why_missing
+from textreel.models.decoder import read_config
+from textreel.models.errors import CheckpointError
 from textreel.models.published_files import read_weights
 
 _NORM = "model.norm.weight"
@@ -30,15 +28,7 @@ def config_width(name: str) -> int:
     Raises:
         DecoderNotFoundError: nothing of that name here, and it cannot be fetched.
     """
-    where = locate(name)
-    try:
-        config = AutoConfig.from_pretrained(where)
-    except (OSError, ValueError) as error:
-        raise DecoderNotFoundError(
-            f"no config of the decoder {name!r} ({why_missing(where, error)})",
-            hint=way_out(where),
-        ) from error
-    return int(config.get_text_config().hidden_size)
+    return int(read_config(name).get_text_config().hidden_size)
 
 
 def refuse_delta(folder: str | Path) -> None:
