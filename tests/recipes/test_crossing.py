@@ -23,7 +23,8 @@ from textreel.recipes.clips import world_pictures, world_questions, world_scenes
 from textreel.recipes.crossing import bridge_of, keep_memory, make_crossing
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
-from textreel.recipes.recipe import AlignRecipe, RecipeError, Validation, with_settings
+from textreel.recipes.recipe import AlignRecipe, RecipeError, Validation
+from textreel.recipes.recipe_values import with_settings
 from textreel.recipes.study import Look, Study
 from textreel.recipes.training import load_samples, run_recipe
 from textreel.recipes.validating import validation_of, watcher

@@ -44,6 +44,20 @@ def test_settings_that_have_changed_are_named(tmp_path: Path) -> None:
     assert f"textreel train {tmp_path / 'recipe.json'} --out" in error.value.hint
 
 
+def test_a_folder_of_another_recipe_or_of_none_is_refused(tmp_path: Path) -> None:
+    wanted: FrameRecipe = recipe(tmp_path)
+    path = tmp_path / "recipe.json"
+    path.write_text('{"name": "topa_tiny", "decoder": "x"}')
+    with pytest.raises(RecipeError, match=r"the run of a recipe of another kind \(topa_tiny\)"):
+        check_recipe(wanted, tmp_path)
+    path.write_text("[1]")
+    with pytest.raises(RecipeError, match=r"recipe\.json holds no recipe"):
+        check_recipe(wanted, tmp_path)
+    path.write_text('{"a": ')
+    with pytest.raises(RecipeError, match=r"recipe\.json is not JSON: "):
+        check_recipe(wanted, tmp_path)
+
+
 def test_a_training_that_never_began_binds_nobody(tmp_path: Path) -> None:
     out, home = tmp_path / "run", tmp_path
     save_image_llm(home / "llm")

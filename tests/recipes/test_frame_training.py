@@ -24,7 +24,8 @@ from textreel.recipes.frame_training import (
     run_frame_recipe,
     save_frame_run,
 )
-from textreel.recipes.recipe import RecipeError, read_as, with_settings
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES, t2vid_idefics3
 from textreel.serve.run_files import read_template
 from textreel.serve.session import load

@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from textreel.recipes.recipe import (
-    AlignRecipe,
-    RecipeError,
-    data_path,
-    is_world,
-    read_recipe,
-    with_settings,
-    world_count,
-)
+from textreel.recipes.recipe import AlignRecipe, RecipeError, data_path, is_world, world_count
+from textreel.recipes.recipe_values import read_recipe, with_settings
 from textreel.recipes.t2vid import t2vid_idefics3
 from textreel.recipes.topa import RECIPES, topa_tiny
 from textreel.recipes.training import NAMES, find_recipe
@@ -193,7 +186,7 @@ def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> 
 def test_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text("[1, 2]")
-    with pytest.raises(RecipeError, match="recipe: Input should be a dictionary"):
+    with pytest.raises(RecipeError, match=r"recipe\.json holds no recipe"):
         find_recipe(str(path))
 
 

@@ -22,7 +22,8 @@ from textreel.features.store import FeatureStore
 from textreel.media.sampling import SamplingSpec
 from textreel.models.errors import ModelConfigError
 from textreel.recipes.find_senses import find_senses_recipe
-from textreel.recipes.recipe import RecipeError, read_as, with_settings
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import read_as, with_settings
 from textreel.recipes.senses_data import Sources, conversation_turns, stage_data
 from textreel.recipes.senses_recipe import DataSource, EncoderChoice, SensesRecipe, SensesStage
 from textreel.recipes.senses_training import (

@@ -12,7 +12,8 @@ from textreel.recipes.alignment import TaskMix, draw_prompts
 from textreel.recipes.clips import CLIPS_SEED, world_questions, world_scenes
 from textreel.recipes.demo_files import MOVED_APART, save_recipe_run
 from textreel.recipes.prepare import build_learner, centred, open_encoder, read_data
-from textreel.recipes.recipe import RecipeError, with_settings
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.topa import PUBLISHED_RUNS, RECIPES, topa_tiny, tuned
 from textreel.recipes.training import load_samples, random_subset, run_recipe

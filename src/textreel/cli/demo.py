@@ -99,5 +99,5 @@ def next_commands(result: "DemoResult") -> list[str]:
     return [
         f"textreel ask {run} {video} {shlex.quote(question.question)} {options}",
         f"textreel ask {IMAGE_LLM} YOUR_VIDEO.mp4 'What happens first?'",
-        "textreel train topa_modern --set data=textvid.json --out runs/modern",
+        "textreel train topa_modern --set data=textvid.json --device cuda --out runs/modern",
     ]

@@ -1,6 +1,5 @@
 """`textreel synth pages`: long text as page pictures."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,20 +124,15 @@ def _settings(layout: str, size: str, values: dict[str, Any]) -> "PageSettings":
 
 def _others(given: list[str] | None) -> dict[str, Any]:
     """Read settings that have no option of their own."""
-    values = read_pairs(given, option="--set", kind=_json)
+    from textreel.data.files import json_or_text
+
+    values = read_pairs(given, option="--set", kind=json_or_text)
     if unknown := values.keys() - set(_OTHERS):
         raise OptionError(
             f"--set {', '.join(sorted(unknown))}: no such setting, or one with its own option",
             hint=f"what can be set: {', '.join(_OTHERS)}",
         )
     return values
-
-
-def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value, or a text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def _jitter(given: list[str] | None) -> "Jitter | None":

@@ -136,6 +136,18 @@ def make_header(kind: str, **more: object) -> dict[str, Any]:
     return {"format": FORMAT, "kind": kind, "version": package_version(), **more}
 
 
+def json_or_text(text: str) -> Json:
+    """Return the JSON value that a text is, or the text: how values are read that are typed.
+
+    >>> json_or_text("1.5"), json_or_text("basic")
+    (1.5, 'basic')
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 def check_header(header: object, *, kind: str, path: Path | str) -> Mapping[str, Any]:
     """Return the header if this version can read what follows it.
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from textreel.recipes.recipe import read_as, with_settings
+from textreel.recipes.recipe_values import read_as, with_settings
 from textreel.recipes.senses_recipe import SensesRecipe
 from textreel.recipes.senses_study import SENSES_STUDIES, SensesStudy
 from textreel.recipes.video_llama import SENSES_RECIPES

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from textreel.data.files import write_atomic
-from textreel.recipes.frame_recipe import FrameRecipe
+from textreel.recipes.frame_recipe import FrameRecipe, is_frame_recipe
 from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import read_recipe_file
 
 RECIPE_FILE = "recipe.json"
 MAY_DIFFER = (
@@ -31,13 +32,19 @@ def check_recipe(recipe: FrameRecipe, out: Path) -> None:
     """Compare the recipe with the one that the folder's training began with, if it has begun.
 
     Raises:
-        RecipeError: the run was begun with other settings; names each, with both values.
+        RecipeError: the run was begun with other settings (names each, with both values), or is of
+            another kind of recipe, or its recipe cannot be read.
     """
     path = out / RECIPE_FILE
     if not path.is_file():
         return
     now = json.loads(json.dumps(recipe.to_json()))
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_recipe_file(path)
+    if not is_frame_recipe(found):
+        raise RecipeError(
+            f"{out} holds the run of a recipe of another kind ({found.get('name', 'unnamed')})",
+            hint="choose another folder",
+        )
     changed = [
         f"{name}={json.dumps(before)}, this is {name}={json.dumps(value)}"
         for field in sorted((found.keys() | now.keys()) - set(MAY_DIFFER))

@@ -28,7 +28,7 @@ from textreel.recipes.frame_fonts import kept_fonts
 from textreel.recipes.frame_recipe import NEW_TINY, FrameRecipe, is_frame_recipe
 from textreel.recipes.frame_resume import RECIPE_FILE, check_recipe, keep_recipe
 from textreel.recipes.page_reading import read_pages_check
-from textreel.recipes.recipe import read_as, with_settings
+from textreel.recipes.recipe_values import read_as, with_settings
 from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.serve.run_files import save_image_run
 from textreel.train.contracts import Evaluate, Progress

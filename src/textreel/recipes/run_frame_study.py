@@ -46,7 +46,8 @@ from textreel.recipes.frame_arms import (
 from textreel.recipes.frame_data import open_source
 from textreel.recipes.frame_training import open_learner, run_frame_recipe
 from textreel.recipes.page_reading import read_pages_check
-from textreel.recipes.recipe import RecipeError, with_settings
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import read_recipe_file, with_settings
 from textreel.recipes.run_study import folder_name
 from textreel.recipes.t2vid_tiny import t2vid_tiny_arm
 from textreel.serve.session import Session, load
@@ -129,7 +130,7 @@ def _check_base(study: FrameStudy, seed: int) -> None:
             hint="train one: textreel train t2vid_tiny_base --out RUN; then --set base=RUN",
         )
     recipe = base / "recipe.json"
-    met = json.loads(recipe.read_text(encoding="utf-8"))["seed"] if recipe.is_file() else None
+    met = read_recipe_file(recipe).get("seed") if recipe.is_file() else None
     if met == seed:
         raise RecipeError(
             f"seeds={list(study.seeds)}: the base was trained with seed {met}, and has read texts "

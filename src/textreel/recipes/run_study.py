@@ -12,7 +12,8 @@ from textreel.models.checkpoint import load_tensors
 from textreel.models.open_encoder import TextEncoder
 from textreel.recipes.looking import Examiner
 from textreel.recipes.prepare import build_learner, open_encoder
-from textreel.recipes.recipe import AlignRecipe, with_settings
+from textreel.recipes.recipe import AlignRecipe
+from textreel.recipes.recipe_values import with_settings
 from textreel.recipes.study import (
     Cell,
     Study,

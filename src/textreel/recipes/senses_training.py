@@ -31,7 +31,8 @@ from textreel.models.tokenizer import load_tokenizer
 from textreel.models.video_llama import EncoderSource, VideoLlama, VideoLlamaConfig
 from textreel.models.video_llama_checkpoint import Branch
 from textreel.recipes.prepare import DEFAULT_MAX_TOKENS, LENGTH_MULTIPLE
-from textreel.recipes.recipe import RecipeError, read_as
+from textreel.recipes.recipe import RecipeError
+from textreel.recipes.recipe_values import read_as, read_recipe_file
 from textreel.recipes.senses_data import Sources, stage_data
 from textreel.recipes.senses_frames import build_frames
 from textreel.recipes.senses_means import sound_means
@@ -188,7 +189,7 @@ def _check_folder(recipe: SensesRecipe, out: Path) -> None:
     if not path.is_file():
         write_atomic(path, json.dumps(recipe.to_json(), indent=2) + "\n")
         return
-    found = read_as(SensesRecipe, json.loads(path.read_text(encoding="utf-8")))
+    found = read_as(SensesRecipe, read_recipe_file(path))
     if found.to_json() != read_as(SensesRecipe, json.loads(json.dumps(recipe.to_json()))).to_json():
         raise StageError(
             f"{out} was begun with another recipe than this {recipe.name}",

@@ -1,6 +1,5 @@
 """`run_recipe`: textual videos in, a run that answers out."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,13 +25,8 @@ from textreel.recipes.prepare import (
     read_data,
     started,
 )
-from textreel.recipes.recipe import (
-    AlignRecipe,
-    RecipeError,
-    is_world,
-    read_recipe,
-    with_settings,
-)
+from textreel.recipes.recipe import AlignRecipe, RecipeError, is_world
+from textreel.recipes.recipe_values import read_recipe, read_recipe_file, with_settings
 from textreel.recipes.starting import start_from
 from textreel.recipes.t2vid import FRAME_RECIPES
 from textreel.recipes.topa import RECIPES
@@ -65,11 +59,7 @@ def find_recipe(name: str, *, settings: Sequence[str] = ()) -> AlignRecipe:
             f"there is no recipe {name!r}",
             hint=f"one of {', '.join(NAMES)}, or the recipe.json of a run",
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not JSON: {error}") from error
-    return with_settings(read_recipe(values), list(settings))
+    return with_settings(read_recipe(read_recipe_file(path)), list(settings))
 
 
 def run_recipe(
