@@ -3,8 +3,8 @@
     still      one moment: what is there, and questions about colours, shapes, places, numbers
     page       at most 12 words on one page, two in a line, to be read out
     clip       eight frames of a scene, and questions of every type but those held out
-    document   the captions of eight moments on pages, more of them than a clip has frames, and
-               questions about what they tell
+    document   the captions of eight moments on pages, mostly more of them than a clip has frames,
+               and questions about what they tell
     text       the same as plain text
 
 A record is a pure function of (seed, kind, number), so nothing is kept: `WorldRecords` is a
